@@ -1,0 +1,1 @@
+"""What spark-submit runs when only its resolver is wanted."""
