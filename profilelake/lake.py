@@ -1,0 +1,354 @@
+"""The lake: opening it, reading its tables, and the one way to write them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import reduce
+
+from delta.tables import DeltaTable
+from pyspark.errors import PySparkException
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from profilelake import tables
+from profilelake.config import Config
+from profilelake.errors import ConfigError, ProfilelakeError
+from profilelake.failures import innermost
+from profilelake.tables import FORMAT, FORMAT_PROPERTY, TABLES, VIEWS, Table, View, differences, quoted
+
+log = logging.getLogger("profilelake.lake")
+
+# Opening is many small metadata commits that wait for each other's file system, not for the processor.
+_OPENERS = 4
+_OP = "_op"
+_PATH_MARK = "profilelake.path"  # of a schema: the lake whose tables it lists
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """Rows that one write changed. A write that changes none adds no version."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    @property
+    def changed(self) -> int:
+        return self.inserted + self.updated + self.deleted
+
+    def __add__(self, other: WriteResult) -> WriteResult:
+        return WriteResult(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
+
+
+@dataclass
+class Lake:
+    """A lake that is open: its tables are registered in `schema` of the session's catalog.
+
+    `run_id` stamps what is written; a lake opened without one is read-only.
+    """
+
+    spark: SparkSession
+    schema: str
+    path: str | None
+    run_id: str | None = None
+    read_tables: set[str] = field(default_factory=set)
+    # Called before every write: raises when the run has lost the lake to another one (`ledger`).
+    assert_held: Callable[[], None] = lambda: None
+
+    def name(self, table: str) -> str:
+        """The catalog's name of a table or view."""
+        return f"{self.schema}.{table}"
+
+    def location(self, table: str) -> str | None:
+        return None if self.path is None else f"{self.path.rstrip('/')}/{table}"
+
+    def exists(self, table: str) -> bool:
+        """Whether the table is there (a lake opened without `create` may lack some)."""
+        return self.spark.catalog.tableExists(self.name(table))
+
+    def read(self, table: str) -> DataFrame:
+        """A table as it is now."""
+        self.read_tables.add(table)
+        return self.spark.table(self.name(table))
+
+    def version(self, table: str) -> int:
+        """The table's Delta version."""
+        history = DeltaTable.forName(self.spark, self.name(table)).history(1)
+        return int(history.select("version").first()["version"])  # type: ignore[index]
+
+    def write(self, table: str, rows: DataFrame, scope: DataFrame | None = None) -> WriteResult:
+        """Write rows in the table's own kind (see `tables`); adds no version when nothing differs.
+
+        Args:
+            table: a declared table.
+            rows: exactly its columns, in any order, without `run_id`; one row a key.
+            scope: for `replace` only: distinct values of some of the table's columns. Rows of the scope that `rows`
+                lacks are deleted; None means the whole table.
+
+        Raises:
+            ProfilelakeError: the columns differ from the declaration (all differences at once), a key is NULL or
+                occurs twice, or the lake is read-only. Nothing is written then.
+        """
+        declared = TABLES[table]
+        if self.run_id is None:
+            raise ProfilelakeError(f"table {table} cannot be written: this lake was opened to be read")
+        self.assert_held()
+        if scope is not None and declared.kind != "replace":
+            raise ProfilelakeError(f"table {table} is {declared.kind}, which has no scope")
+        own_run = ("run_id",) if "run_id" not in rows.columns else ()
+        faults = differences(rows.schema, declared, without=own_run)
+        if faults:
+            raise ProfilelakeError(f"rows for table {table} don't fit it: {'; '.join(faults)}")
+        if own_run:
+            rows = rows.withColumn("run_id", F.lit(self.run_id))
+        rows = rows.select([c.name for c in declared.columns])
+        source = _reduced(declared, rows, self.spark.table(self.name(table)), scope)
+        source = source.persist(StorageLevel.DISK_ONLY)
+        try:
+            result = self._count(declared, source)
+            if result.changed:
+                self._merge(declared, source)
+        finally:
+            source.unpersist()
+        if result.changed:
+            log.debug("%s: %s", table, result)
+        return result
+
+    def _count(self, declared: Table, source: DataFrame) -> WriteResult:
+        key_is_null = reduce(lambda a, b: a | b, [F.col(name).isNull() for name in declared.key])
+        keyed = source.groupBy(*declared.key).agg(
+            F.count("*").alias("rows"), *[F.count(F.when(F.col(_OP) == op, 1)).alias(op) for op in _OPS]
+        )
+        totals = keyed.agg(
+            *[F.coalesce(F.sum(op), F.lit(0)).alias(op) for op in _OPS],
+            F.count(F.when(F.col("rows") > 1, 1)).alias("repeated"),
+            F.count(F.when(key_is_null, 1)).alias("keyless"),
+            F.first(
+                F.when((F.col("rows") > 1) | key_is_null, F.concat_ws(", ", *declared.key)), ignorenulls=True
+            ).alias("example"),
+        ).first()
+        assert totals is not None
+        if totals["repeated"] or totals["keyless"]:
+            raise ProfilelakeError(
+                f"rows for table {declared.name} need one row for each ({', '.join(declared.key)}): "
+                f"{totals['repeated']} keys occur twice, {totals['keyless']} are NULL, for example "
+                f"({totals['example']})"
+            )
+        return WriteResult(totals["insert"], totals["update"], totals["delete"])
+
+    def _merge(self, declared: Table, source: DataFrame) -> None:
+        on = " AND ".join(f"target.{name} = source.{name}" for name in declared.key)
+        values = {c.name: f"source.{c.name}" for c in declared.columns}
+        merge = DeltaTable.forName(self.spark, self.name(declared.name)).alias("target")
+        builder = merge.merge(source.alias("source"), on)
+        if declared.kind == "replace":
+            builder = builder.whenMatchedDelete(f"source.{_OP} = 'delete'")
+        if declared.kind != "append":
+            builder = builder.whenMatchedUpdate(set=values)  # type: ignore[arg-type]
+        builder.whenNotMatchedInsert(values=values).execute()  # type: ignore[arg-type]
+
+
+_OPS = ("insert", "update", "delete")
+
+
+def _reduced(declared: Table, rows: DataFrame, existing: DataFrame, scope: DataFrame | None) -> DataFrame:
+    """The rows that change something, each with its operation in `_op`."""
+    key = list(declared.key)
+    if declared.kind == "append":
+        known = existing.select(*key)
+        return rows.join(known, on=key, how="left_anti").withColumn(_OP, F.lit("insert"))
+    compared = [name for name in declared.compared if name in existing.columns]
+    held = existing.select(
+        *[F.col(name).alias(f"_held_{name}") for name in key], F.struct(*compared, F.lit(1).alias("_")).alias("_held")
+    )
+    same_key: SparkColumn = reduce(lambda a, b: a & b, [F.col(n) == F.col(f"_held_{n}") for n in key])
+    is_new = F.col("_held").isNull()
+    differs = reduce(
+        lambda a, b: a | b, [~F.col(name).eqNullSafe(F.col(f"_held.{name}")) for name in compared], F.lit(False)
+    )
+    changes = (
+        rows.join(held, on=same_key, how="left")
+        .where(is_new | differs)
+        .withColumn(_OP, F.when(is_new, "insert").otherwise("update"))
+        .select(*rows.columns, _OP)
+    )
+    if declared.kind == "upsert":
+        return changes
+    in_scope = existing if scope is None else existing.join(scope.distinct(), on=scope.columns, how="left_semi")
+    gone = in_scope.join(rows.select(*key), on=key, how="left_anti").select(*rows.columns)
+    return changes.unionByName(gone.withColumn(_OP, F.lit("delete")))
+
+
+def open_lake(spark: SparkSession, config: Config, *, run_id: str | None = None) -> Lake:
+    """Open the configured lake.
+
+    With a `run_id` missing tables, columns and views are created (each is logged); without one only what is there is
+    registered, and nothing is written.
+
+    Raises:
+        ConfigError: the lake has another major format, or a newer minor one.
+        ProfilelakeError: the lake's folder cannot be read or written, or its tables are not as declared.
+    """
+    lake = Lake(spark, config.lake.schema_, _absolute(config.lake.path), run_id)
+    try:
+        _open(lake)
+    except ProfilelakeError:
+        raise
+    except Exception as error:
+        where = lake.path or f"schema {lake.schema}"
+        raise ProfilelakeError(f"the lake at {where} cannot be opened: {innermost(error)}") from error
+    return lake
+
+
+def _absolute(path: str | None) -> str | None:
+    """Delta registers tables by absolute location; a Hadoop URI is one already."""
+    return path if path is None or ":" in path.split("/", 1)[0] else os.path.abspath(path)
+
+
+def _open(lake: Lake) -> None:
+    spark = lake.spark
+    with ThreadPoolExecutor(_OPENERS) as pool:
+        there = pool.map(lambda name: _is_there(lake, name), TABLES)
+        present = [name for name, is_there in zip(TABLES, there, strict=True) if is_there]
+        registered = set(present) if lake.path is None else _registered(lake, present)
+        if lake.run_id is not None or present:
+            at = f" LOCATION {quoted(lake.path)}" if lake.path else ""
+            spark.sql(f"CREATE SCHEMA IF NOT EXISTS {lake.schema}{at}")
+        list(pool.map(lambda name: spark.sql(_register(lake, TABLES[name])), sorted(set(present) - registered)))
+        held = _check_format(lake) if "runs" in present else None
+        if lake.run_id is not None:
+            absent = [table for table in TABLES.values() if table.name not in present]
+            list(pool.map(lambda table: _create(lake, table), absent))
+            if absent and present:
+                log.info("added tables: %s", ", ".join(table.name for table in absent))
+            if held != tables.FORMAT:  # the mark is set last: with it every table is as declared
+                list(pool.map(lambda name: _upgrade(lake, TABLES[name]), present))
+                if held is not None:
+                    _set_format(lake)
+    if lake.path is not None and (lake.run_id is not None or present):
+        spark.sql(f"ALTER SCHEMA {lake.schema} SET DBPROPERTIES ({quoted(_PATH_MARK)} = {quoted(lake.path)})")
+    for view in VIEWS.values():
+        if lake.run_id is not None or present:
+            _create_view(lake, view)
+
+
+def _is_there(lake: Lake, table: str) -> bool:
+    if lake.path is None:
+        return lake.spark.catalog.tableExists(lake.name(table))
+    return DeltaTable.isDeltaTable(lake.spark, str(lake.location(table)))
+
+
+def _registered(lake: Lake, present: list[str]) -> set[str]:
+    """The tables that the catalog knows as this lake's; what it knows of another lake's, or of what is gone, it
+    forgets (its files stay).
+
+    Raises:
+        ConfigError: the schema holds tables that the catalog manages: forgetting them would delete them.
+    """
+    spark = lake.spark
+    if not spark.catalog.databaseExists(lake.schema):
+        return set()
+    known = {str(row["tableName"]) for row in spark.sql(f"SHOW TABLES IN {lake.schema}").collect()} & set(TABLES)
+    marked = spark.sql(f"DESCRIBE SCHEMA EXTENDED {lake.schema}").collect()
+    ours = any(f"({_PATH_MARK},{lake.path})" in str(row["info_value"]) for row in marked)
+    kept = known & set(present) if ours else set()
+    for name in sorted(known - kept):
+        if spark.catalog.getTable(lake.name(name)).tableType == "MANAGED":
+            raise ConfigError(
+                f"the schema {lake.schema} holds a lake without lake.path (table {name} is the catalog's own): set "
+                f"lake.path=null to use it, or another lake.schema for the lake at {lake.path}"
+            )
+    for name in sorted(known - kept):
+        spark.sql(f"DROP TABLE IF EXISTS {lake.name(name)}")
+    return kept
+
+
+def _register(lake: Lake, table: Table) -> str:
+    at = quoted(str(lake.location(table.name)))
+    return f"CREATE TABLE IF NOT EXISTS {lake.name(table.name)} USING delta LOCATION {at}"
+
+
+def _create(lake: Lake, table: Table) -> None:
+    try:
+        lake.spark.sql(_creation(lake, table))
+    except PySparkException:
+        # Another run may have opened a new lake at the same moment and been first; the lock decides which goes on.
+        if not _is_there(lake, table.name):
+            raise
+        lake.spark.sql(_register(lake, table))
+
+
+def _creation(lake: Lake, table: Table) -> str:
+    properties = {
+        FORMAT_PROPERTY: f"{FORMAT[0]}.{FORMAT[1]}",
+        # delta-rs cannot read them into Arrow; loaders and erasure are simpler without
+        "delta.enableDeletionVectors": "false",
+        **{f"delta.constraints.{name}": sql for name, sql in table.checks.items()},
+        **table.properties,
+    }
+    listed = ", ".join(f"{quoted(key)} = {quoted(value)}" for key, value in properties.items())
+    clause = f" CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else ""
+    at = f" LOCATION {quoted(str(lake.location(table.name)))}" if lake.path else ""
+    return (
+        f"CREATE TABLE IF NOT EXISTS {lake.name(table.name)} ({table.ddl}) USING delta"
+        f"{clause} COMMENT {quoted(table.comment)}{at} TBLPROPERTIES ({listed})"
+    )
+
+
+def _held_format(lake: Lake) -> tuple[int, int] | None:
+    rows = lake.spark.sql(f"SHOW TBLPROPERTIES {lake.name('runs')}").where(F.col("key") == FORMAT_PROPERTY).first()
+    if rows is None:
+        return None
+    major, minor = str(rows["value"]).split(".")
+    return int(major), int(minor)
+
+
+def _check_format(lake: Lake) -> tuple[int, int]:
+    held = _held_format(lake)
+    where = lake.path or lake.schema
+    ours = f"{tables.FORMAT[0]}.{tables.FORMAT[1]}"
+    if held is None:
+        raise ConfigError(f"the lake at {where} has no format mark: its table runs is not one of profilelake's")
+    theirs = f"{held[0]}.{held[1]}"
+    if held[0] > tables.FORMAT[0] or (held[0] == tables.FORMAT[0] and held[1] > tables.FORMAT[1]):
+        raise ConfigError(
+            f"the lake at {where} has format {theirs}, this profilelake knows {ours}: install a newer one"
+        )
+    if held[0] < tables.FORMAT[0]:
+        raise ConfigError(
+            f"the lake at {where} has format {theirs}, this profilelake needs {ours} and knows no migration from "
+            "it: use the version that made the lake, or another lake.path"
+        )
+    return held
+
+
+def _upgrade(lake: Lake, table: Table) -> None:
+    """Add the nullable columns that a later minor format declares; refuse every other difference."""
+    found = lake.spark.table(lake.name(table.name)).schema
+    added = [c for c in table.columns if c.name not in found.names and c.nullable]
+    faults = differences(found, table, without=tuple(c.name for c in added))
+    if faults:
+        raise ProfilelakeError(f"table {table.name} of the lake is not as declared: {'; '.join(faults)}")
+    if added:
+        columns = ", ".join(f"{c.name} {c.type} COMMENT {quoted(c.comment)}" for c in added)
+        lake.spark.sql(f"ALTER TABLE {lake.name(table.name)} ADD COLUMNS ({columns})")
+        log.info("added columns to %s: %s", table.name, ", ".join(c.name for c in added))
+
+
+def _set_format(lake: Lake) -> None:
+    ours = f"{tables.FORMAT[0]}.{tables.FORMAT[1]}"
+    lake.spark.sql(f"ALTER TABLE {lake.name('runs')} SET TBLPROPERTIES ({quoted(FORMAT_PROPERTY)} = {quoted(ours)})")
+    log.info("the lake has format %s now", ours)
+
+
+def _create_view(lake: Lake, view: View) -> None:
+    if lake.path is None and lake.run_id is None:
+        return  # a catalog of its own keeps its views
+    body = view.sql.format(schema=lake.schema)
+    lake.spark.sql(f"CREATE OR REPLACE VIEW {lake.name(view.name)} COMMENT {quoted(view.comment)} AS {body}")
