@@ -1,0 +1,1 @@
+"""Embeddings, labels and faces of pictures: one pass over what is new."""

@@ -1,0 +1,146 @@
+"""The picture pass on Spark, on real photographs with a real network."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from pyspark.sql import functions as F
+
+from profilelake.config import Config
+from profilelake.errors import ConfigError, TooManyBadRecords
+from profilelake.images import stage as images
+from profilelake.lake import Lake
+from tests.conftest import contents, versions
+from tests.lakes import lay, lay_posts
+
+pytestmark = pytest.mark.model
+
+
+def jpeg(name: str) -> bytes:
+    held = io.BytesIO()
+    Image.fromarray(getattr(skimage.data, name)()).convert("RGB").save(held, "JPEG", quality=90)
+    return held.getvalue()
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+GOOD = [jpeg(name) for name in ("astronaut", "chelsea", "coffee", "rocket")]
+BROKEN = GOOD[1][: len(GOOD[1]) // 2]
+
+
+def put(lake: Lake, pictures: list[bytes]) -> None:
+    lay(
+        lake,
+        "images",
+        [{"image_id": sha(content), "content": bytearray(content), "n_bytes": len(content)} for content in pictures],
+    )
+
+
+@pytest.fixture
+def filled(lake: Lake) -> Lake:
+    put(lake, [*GOOD, BROKEN])
+    lay_posts(
+        lake,
+        [{"post_id": "test:1", "user_id": "test:a"}, {"post_id": "test:2", "user_id": "test:b"}],
+        {"test:1": [sha(content) for content in (*GOOD, BROKEN)], "test:2": [sha(BROKEN)]},
+    )
+    return lake
+
+
+def test_every_new_picture_is_looked_at_once(filled: Lake, lake_config: Config) -> None:
+    report = images.run(filled.spark, lake_config)
+    assert (report.rows_in, report.rows_out, report.rows_quarantined) == (5, 4, 1)
+
+    vectors = filled.read("image_embeddings").collect()
+    assert {row.image_id for row in vectors} == {sha(content) for content in GOOD}
+    assert {len(row.embedding) for row in vectors} == {1280}
+    assert all(np.isfinite(row.embedding).all() for row in vectors)
+
+    best = {row.image_id: row.label for row in filled.read("image_labels").where("rank = 1").collect()}
+    assert best[sha(GOOD[1])] in ("tabby", "Egyptian cat", "tiger cat", "lynx")
+    assert best[sha(GOOD[2])] in ("espresso", "cup", "coffee mug")
+    ranks = filled.read("image_labels").groupBy("image_id").agg(F.sort_array(F.collect_list("rank")).alias("ranks"))
+    assert {tuple(row.ranks) for row in ranks.collect()} == {(1, 2, 3, 4, 5)}
+
+    faces = {row.image_id: row for row in filled.read("image_faces").collect()}
+    assert faces[sha(GOOD[0])].faces == 1
+    assert faces[sha(GOOD[0])].largest_face_share == pytest.approx(0.035, abs=0.02)
+    assert faces[sha(GOOD[3])].faces == 0
+
+    refused = filled.read("quarantine").orderBy("record_id").collect()
+    assert [(row.stage, row.record_id, row.user_id, row.reason, row.attempts) for row in refused] == [
+        ("images", "test:1#4", "test:a", "image_truncated", 1),
+        ("images", "test:2#0", "test:b", "image_truncated", 1),
+    ]
+
+
+def test_a_rerun_writes_nothing_and_new_pictures_leave_old_rows_alone(filled: Lake, lake_config: Config) -> None:
+    images.run(filled.spark, lake_config)
+    before = versions(filled)
+    again = images.run(filled.spark, lake_config)
+    assert again.rows_in == 0
+    assert versions(filled) == before
+
+    old = filled.read("image_embeddings").select("image_id", "run_id").collect()
+    new = jpeg("camera")
+    put(filled, [new])
+    assert images.run(filled.spark, lake_config).rows_in == 1
+    after = {row.image_id: row.run_id for row in filled.read("image_embeddings").collect()}
+    assert {row.image_id: row.run_id for row in old}.items() <= after.items()
+    assert set(after) == {sha(content) for content in (*GOOD, new)}
+
+
+def test_a_killed_pass_goes_on_where_it_stopped(
+    filled: Lake, make_config: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config("images.chunk=2")  # type: ignore[operator]
+    original = Lake.write
+    calls = []
+
+    def dies_later(self: Lake, table: str, *arguments: object, **named: object) -> object:
+        calls.append(table)
+        if len(calls) == 6:
+            raise RuntimeError("the plug was pulled")
+        return original(self, table, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Lake, "write", dies_later)
+    with pytest.raises(RuntimeError, match="plug"):
+        images.run(filled.spark, config)
+    monkeypatch.setattr(Lake, "write", original)
+    assert 0 < filled.spark.table(filled.name("image_embeddings")).count() < 4
+    images.run(filled.spark, config)
+    killed = {name: contents(filled, name) for name in ("image_labels", "image_faces", "quarantine")}
+    assert len(killed["image_labels"]) == 20
+    assert len(killed["image_faces"]) == 4
+    assert len(killed["quarantine"]) == 2
+
+
+def test_other_face_settings_make_faces_anew_and_nothing_else(filled: Lake, make_config: object) -> None:
+    images.run(filled.spark, make_config())  # type: ignore[operator]
+    before = versions(filled)
+    report = images.run(filled.spark, make_config("images.face_min_score=0.5"))  # type: ignore[operator]
+    after = versions(filled)
+    assert report.rows_in == 4  # the broken picture stays refused
+    assert {name for name in after if after[name] != before[name]} == {"image_faces"}
+
+
+def test_too_many_bad_pictures_end_the_run(filled: Lake, make_config: object) -> None:
+    with pytest.raises(TooManyBadRecords, match=r"1 of 5 new pictures \(20.0%\) cannot be decoded"):
+        images.run(filled.spark, make_config("quarantine.max_share=0.1"))  # type: ignore[operator]
+
+
+def test_weights_are_checked_before_spark_starts(make_config: object, tmp_path: Path) -> None:
+    wrong = make_config(f"images.weights_sha256.efficientnet_lite0={'0' * 64}")  # type: ignore[operator]
+    with pytest.raises(ConfigError, match="efficientnet"):
+        images.check(wrong)
+    absent = make_config(f"images.weights.efficientnet_lite0={tmp_path / 'absent.pth'}")  # type: ignore[operator]
+    with pytest.raises(ConfigError, match=r"absent\.pth"):
+        images.check(absent)
