@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,12 @@ def test_tidy_drops_only_the_marker_that_all_platforms_share() -> None:
         "triton==3 ; sys_platform == 'linux' \\\n    --hash=sha256:3\n"
     )
     assert tidy("six==1 \\\n    --hash=sha256:1\n") == "six==1 \\\n    --hash=sha256:1\n"
+
+
+@pytest.mark.slow
+def test_pip_complains_about_nothing_that_is_not_documented(root: Path) -> None:
+    checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True).stdout
+    complaints = [line.split(", but you have ")[0] for line in checked.splitlines()]
+    section = (root / "docs" / "stack.md").read_text().split("## What `pip check` says")[1]
+    documented = section.split("```")[1].strip().splitlines()
+    assert sorted(complaints, key=str.lower) == sorted(documented, key=str.lower)

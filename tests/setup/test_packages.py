@@ -117,6 +117,14 @@ def test_a_failing_pip_says_why(places: Places, said: str, why: str) -> None:
     assert said in str(error.value)
 
 
+def test_a_killed_pip_is_said(places: Places) -> None:
+    program(places.python, "kill -9 $$")
+    with pytest.raises(
+        SetupError, match=r"numpy could not be installed: pip was killed \(signal 9\)\. The same command"
+    ):
+        packages.pip_install(places, places.requirements / "lock.txt", "numpy", places.scratch / "pip.log")
+
+
 def test_pip_checks_hashes_and_resolves_nothing(places: Places) -> None:
     program(places.python, f'printf "%s\\n" "$@" > {places.checkout}/called')
     packages.pip_install(places, places.requirements / "lock.txt", "numpy", places.scratch / "pip.log")

@@ -115,4 +115,4 @@ def run_logged(command: Sequence[str], log: Path, env: Mapping[str, str] | None 
 
 def tail(log: Path, lines: int = 15) -> str:
     text = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(f"    {line}" for line in text[-lines:])
+    return "\n".join(f"    {line[:200]}" for line in text[-lines:])

@@ -159,9 +159,12 @@ def pip_install(places: Places, requirements: Path, what: str, log: Path) -> Non
         str(places.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps",
         "--require-hashes", "--no-build-isolation", "--progress-bar", "off", "--requirement", str(requirements),
     ]  # fmt: skip
-    if run_logged(command, log) != 0:
+    status = run_logged(command, log)
+    if status != 0:
         said = log.read_text(encoding="utf-8", errors="replace")
-        if "DO NOT MATCH THE HASHES" in said:
+        if status < 0:
+            why = f"pip was killed (signal {-status}). The same command goes on where it stopped"
+        elif "DO NOT MATCH THE HASHES" in said:
             why = "a download does not match its hash in the lock file; it was not installed"
         elif "No space left on device" in said:
             why = "the disk is full"
