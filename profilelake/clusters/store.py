@@ -1,0 +1,82 @@
+"""Reading and writing the tables of fits: which fit of a purpose is current, its clusters, what is retired."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from profilelake.lake import Lake
+from profilelake.tables import TABLES
+
+
+def current(lake: Lake, purpose: str) -> Row | None:
+    """The current fit of a purpose, a row of `cluster_fits`."""
+    return lake.read("cluster_fits").where((F.col("purpose") == purpose) & F.col("current")).first()
+
+
+def latest(lake: Lake, purpose: str) -> Row | None:
+    """The last fit of a purpose, current or not."""
+    fits = lake.read("cluster_fits").where(F.col("purpose") == purpose)
+    return fits.orderBy(F.desc("current"), F.desc("fitted_at"), "fit_id").first()
+
+
+def clusters(lake: Lake, purpose: str, fit_id: str) -> DataFrame:
+    """The clusters of a fit, rows of `cluster_centroids`."""
+    return lake.read("cluster_centroids").where((F.col("purpose") == purpose) & (F.col("fit_id") == fit_id))
+
+
+def sweep(lake: Lake, purpose: str, fit_id: str) -> DataFrame:
+    """What each tried k of a fit scored, rows of `cluster_sweeps`."""
+    return lake.read("cluster_sweeps").where((F.col("purpose") == purpose) & (F.col("fit_id") == fit_id))
+
+
+def assigned(lake: Lake, purpose: str) -> DataFrame:
+    """The pictures of a purpose with their clusters, rows of `image_clusters`."""
+    return lake.read("image_clusters").where(F.col("purpose") == purpose)
+
+
+def frame(lake: Lake, table: str, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """Rows that the driver made, as a DataFrame with the table's columns but run_id."""
+    columns = [column for column in TABLES[table].columns if column.name != "run_id"]
+    values = [tuple(row[column.name] for column in columns) for row in rows]
+    return lake.spark.createDataFrame(values, ", ".join(f"{column.name} {column.type}" for column in columns))
+
+
+def scope(lake: Lake, purpose: str, fit_id: str | None = None) -> DataFrame:
+    """A write's scope: a purpose, or one of its fits."""
+    one = lake.spark.range(1).select(F.lit(purpose).alias("purpose"))
+    return one if fit_id is None else one.withColumn("fit_id", F.lit(fit_id))
+
+
+def make_current(lake: Lake, fit: Mapping[str, Any]) -> None:
+    """Write a fit's row and make it the one current fit of its purpose, in one commit."""
+    others = (
+        lake.read("cluster_fits")
+        .where((F.col("purpose") == fit["purpose"]) & (F.col("fit_id") != fit["fit_id"]))
+        .drop("run_id")
+        .withColumn("current", F.lit(False))
+    )
+    lake.write("cluster_fits", frame(lake, "cluster_fits", [fit]).unionByName(others))
+
+
+def retire(lake: Lake, purpose: str) -> None:
+    """A purpose that has nothing to cluster any more has no assigned picture and no current fit."""
+    if current(lake, purpose) is None:
+        return
+    nothing = lake.read("image_clusters").where(F.lit(False)).drop("run_id")
+    lake.write("image_clusters", nothing, scope=scope(lake, purpose))
+    fits = lake.read("cluster_fits").where(F.col("purpose") == purpose).drop("run_id")
+    lake.write("cluster_fits", fits.withColumn("current", F.lit(False)))
+
+
+def drop_orphans(lake: Lake, purpose: str) -> None:
+    """Forget sweeps and clusters that a run which died left of a fit that never became current."""
+    fits = lake.read("cluster_fits").select("purpose", "fit_id")
+    for table in ("cluster_sweeps", "cluster_centroids"):
+        rows = lake.read(table).where(F.col("purpose") == purpose)
+        orphans = rows.join(fits, on=["purpose", "fit_id"], how="left_anti").select("purpose", "fit_id").distinct()
+        if not orphans.isEmpty():
+            lake.write(table, rows.where(F.lit(False)).drop("run_id"), scope=orphans)
