@@ -1,0 +1,1 @@
+"""Paper 1: what people post, how they post it, and how they post selfies."""

@@ -1,0 +1,1 @@
+"""One wide row a user: what every other room found out."""

@@ -1,0 +1,51 @@
+"""The stage that merges everything that is known of a user into one row of user_profiles."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pyspark.sql import functions as F
+
+from profilelake import freshness
+from profilelake.config import Config
+from profilelake.lake import Lake
+from profilelake.ledger import Context, StageReport, stage
+from profilelake.profiles import merge
+
+NAME = "profiles"
+INPUTS = ("users", "posts", "post_images", "user_categories", "user_features", "selfie_measures")
+OUTPUT = "user_profiles"
+# Whether these were ever done decides between two reasons in `missing`.
+ROOMS = ("behaviour",)
+
+
+@stage(NAME)
+def run(context: Context) -> StageReport:
+    """One row in `user_profiles` for every user, those with nothing but favourites included. Rows are users."""
+    lake = context.lake
+    last = freshness.unchanged(lake, NAME, (*INPUTS, OUTPUT), ran=ROOMS)
+    if last is not None:
+        return StageReport(NAME, rows_in=last["rows_in"], rows_out=last["rows_out"])
+    users = lake.read("users")
+    result = lake.write(
+        OUTPUT,
+        merge.profiles(
+            users,
+            merge.activity(lake.read("posts"), lake.read("post_images")),
+            lake.read("user_categories"),
+            lake.read("user_features"),
+            lake.read("selfie_measures"),
+            behaviour_has_run=freshness.has_run(lake, "behaviour"),
+            profiled_at=F.lit(datetime.now(UTC)),
+        ),
+    )
+    return StageReport(
+        NAME, rows_in=users.count(), rows_out=lake.read(OUTPUT).count(), counters={"rows_changed": result.changed}
+    )
+
+
+def pending(lake: Lake, config: Config) -> dict[str, int]:
+    """Users whose profile a run would merge: all of them, or none where no input changed."""
+    if not lake.exists("users") or freshness.unchanged(lake, NAME, (*INPUTS, OUTPUT), ran=ROOMS) is not None:
+        return {"users": 0}
+    return {"users": lake.read("users").count()}
