@@ -1,0 +1,1 @@
+"""The HTML report: what a run found, on one page that needs nothing else."""

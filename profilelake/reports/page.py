@@ -1,0 +1,391 @@
+"""The report as one HTML page: facts and thumbnails in, text out. No Spark, no I/O but the packaged templates.
+
+Captions, names, record ids and details come from strangers: Jinja2 escapes every value, and a content security policy
+in the page allows its own script by hash, pictures from data URIs, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from profilelake import __version__
+from profilelake.reports import figures
+from profilelake.reports.facts import FEW, Category, Facts, User
+
+# A page is mailed and opened on phones.
+MAX_BYTES = 8_000_000
+# Side of a thumbnail in pixels.
+SIDE = 112
+# JPEG bytes that the contact sheets, then the users' pictures may take; as base64 they are a third more.
+_SHEET_BYTES, _USER_BYTES = 3_200_000, 1_800_000
+_HERO = 14
+_BAR = 12  # categories in a user's bar; the rest is one part
+_LISTED = 10  # categories in a user's list
+
+STAGES = {
+    "ingest": "reads the crawl",
+    "images": "looks at each new picture",
+    "clusters": "sorts pictures into categories",
+    "behaviour": "counts who posts what",
+    "interests": "finds the domains that users care about",
+    "preference": "learns what users like within a category",
+    "score": "applies the trained models",
+    "profiles": "writes one profile a user",
+}
+
+REASONS = {
+    "bad_json": "The line, or the rest of a damaged file, is not readable JSON.",
+    "missing_field": "A required value is absent: post_id, user_id or posted_at.",
+    "bad_timestamp": "The time lacks its offset, lies outside 1970-2100, or is no time at all.",
+    "bad_value": "A value has a type or content that its field cannot have.",
+    "image_missing": "The record names a picture that the crawl does not have.",
+    "path_outside_crawl": "The picture's path leaves the crawl's folder, so it was not opened.",
+    "not_an_image": "The file is empty or is something else than a picture.",
+    "image_truncated": "The picture's file ends too early to be decoded whole.",
+    "image_too_many_bytes": "The file is larger than crawl.max_image_bytes allows.",
+    "image_too_many_pixels": "The picture has more pixels than crawl.max_image_pixels allows.",
+    "unsupported_format": "A kind of picture that the networks' decoder does not read, such as AVIF or HEIC.",
+    "image_failed": "The picture's bytes look whole, but decoding them failed.",
+    "image_crashed": "Decoding the picture ended the worker that tried it.",
+    "image_timeout": "Decoding the picture took too long.",
+}
+
+
+def render(facts: Facts, thumbnails: Mapping[str, bytes]) -> str:
+    """The page.
+
+    Args:
+        facts: what it says.
+        thumbnails: image_id -> JPEG of `SIDE` x `SIDE` pixels. A picture that is not in it is left out; so are the
+            hindmost of each category, then of the users, where they would make the page heavier than `MAX_BYTES`.
+    """
+    for scale in (1.0, 0.6, 0.3, 0.0):
+        page = _render(facts, thumbnails, scale)
+        if len(page.encode("utf-8")) < MAX_BYTES:
+            break
+    return page
+
+
+def wanted(facts: Facts) -> list[str]:
+    """Ids of the pictures that the page can show."""
+    sheets = (image_id for category in facts.categories for image_id in category.exemplars)
+    own = (image_id for user in facts.users for _, image_id in user.pictures)
+    return list(dict.fromkeys([*sheets, *own]))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a bar: a category, its share of 1, its CSS class ("" for the rest), its card's number."""
+
+    name: str
+    share: float
+    look: str
+    number: int = 0
+
+
+def _render(facts: Facts, thumbnails: Mapping[str, bytes], scale: float) -> str:
+    paints = figures.paints(_by_importance(facts))
+    looks = list(dict.fromkeys(paints.values()))
+    look = {name: f"c{looks.index(paint)}" for name, paint in paints.items()}
+    sheets, heroes = _sheets(facts.categories, thumbnails, int(_SHEET_BYTES * scale))
+    pictures = _user_pictures(facts.users, thumbnails, int(_USER_BYTES * scale))
+    mix = _mix(facts.categories, look)
+    script = _ENVIRONMENT.get_template("report.js.j2").render()
+    style = _ENVIRONMENT.get_template("report.css.j2").render(looks=looks)
+    wide, narrow = (figures.curve(facts.fit, *size) if facts.fit else None for size in ((1030, 340), (380, 270)))
+    return _ENVIRONMENT.get_template("report.html.j2").render(
+        facts=facts,
+        numbers=facts.numbers,
+        categorised=sum(category.images for category in facts.categories),
+        quarantined=sum(refused.count for refused in facts.refused),
+        lead=_lead(facts, mix),
+        hero=heroes,
+        mix=mix,
+        mix_bar=_cut(mix, 2 * len(figures.PALETTE)),
+        mix_text=_sentence(mix[:_BAR]),
+        mix_of=f"the posts of all {_plural(_posters(facts), 'user', 'users')}",
+        look=look,
+        sheets=sheets,
+        side=SIDE,
+        rows=[_row(user, look, pictures) for user in facts.users],
+        few=FEW,
+        few_shown=any(0 < user.occurrences < FEW for user in facts.users),
+        users_text=_users_text(facts),
+        not_shown=facts.numbers.users - len(facts.users),
+        review_text=_review_text(facts.categories),
+        fit_text=_fit_text(facts),
+        curve_text=_curve_text(facts),
+        curve_wide=wide,
+        curve_narrow=narrow,
+        why_not=lambda stage: _why_not(facts, stage),
+        stages=sorted(facts.stages, key=lambda row: [*STAGES, row.stage].index(row.stage)),
+        stages_say=STAGES,
+        reasons_say=REASONS,
+        version=__version__,
+        # both are ours, none of a crawl's values is in them
+        style=Markup(style),
+        script=Markup(script),
+        script_sha256=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"),
+    )
+
+
+def _by_importance(facts: Facts) -> list[str]:
+    """Categories as colours are given: those of the current fit, then any that users' rows still hold."""
+    own = [c.name for c in sorted(facts.categories, key=lambda c: (-c.occurrences, -c.images, c.name))]
+    others = sorted({share.category for user in facts.users for share in user.mix} - set(own))
+    return own + others
+
+
+def _uri(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def _sheets(
+    categories: Sequence[Category], thumbnails: Mapping[str, bytes], budget: int
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Each category's pictures, and the first one of the largest categories. The first picture of every category is
+    taken before the second of any, so a heavy page loses the hindmost."""
+    kept: dict[str, list[str]] = {category.name: [] for category in categories}
+    heroes: list[str] = []
+    longest = max((len(category.exemplars) for category in categories), default=0)
+    for place in range(longest):
+        for category in categories:
+            jpeg = thumbnails.get(category.exemplars[place]) if place < len(category.exemplars) else None
+            if jpeg is None or len(jpeg) > budget:
+                continue
+            budget -= len(jpeg)
+            kept[category.name].append(_uri(jpeg))
+    for category in categories:
+        if kept[category.name] and len(heroes) < _HERO:
+            heroes.append(kept[category.name][0])
+    return kept, heroes
+
+
+def _user_pictures(
+    users: Sequence[User], thumbnails: Mapping[str, bytes], budget: int
+) -> dict[str, list[tuple[str, str]]]:
+    """(category, data URI) of users' pictures, from the first user down until the budget is spent."""
+    kept: dict[str, list[tuple[str, str]]] = {}
+    for user in users:
+        found = [(category, thumbnails[image_id]) for category, image_id in user.pictures if image_id in thumbnails]
+        weight = sum(len(jpeg) for _, jpeg in found)
+        if weight > budget:
+            break
+        budget -= weight
+        kept[user.user_id] = [(category, _uri(jpeg)) for category, jpeg in found]
+    return kept
+
+
+def _mix(categories: Sequence[Category], look: Mapping[str, str]) -> list[_Part]:
+    """Categories by occurrence over all users; empty until posts have been counted."""
+    total = sum(category.occurrences for category in categories)
+    parts = [
+        _Part(category.name, category.occurrences / total, look[category.name], number)
+        for number, category in enumerate(categories, start=1)
+        if category.occurrences
+    ]
+    return sorted(parts, key=lambda part: (-part.share, part.name))
+
+
+def _cut(parts: Sequence[_Part], most: int) -> list[_Part]:
+    """The first parts, the others as one."""
+    rest = sum(part.share for part in parts[most:])
+    return [*parts[:most], *([_Part("other categories", rest, "")] if rest > 0 else [])]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A user's row: the bar, its text, the text below it, the list, the pictures, what the filter looks through."""
+
+    bar: Sequence[_Part]
+    text: str
+    top: str
+    mix: Sequence[Any]
+    pictures: Sequence[tuple[str, str]]
+    find: str
+    missing: Sequence[tuple[str, str]]
+
+
+def _row(user: User, look: Mapping[str, str], pictures: Mapping[str, list[tuple[str, str]]]) -> _Row:
+    parts = [_Part(share.category, share.frequency, look[share.category]) for share in user.mix]
+    names = [user.name or "", user.user_id, *(share.category for share in user.mix[:_LISTED])]
+    return _Row(
+        bar=_cut(parts, _BAR),
+        text=_sentence(parts[:_BAR]),
+        top=_sentence(parts[:3]),
+        mix=user.mix[:_LISTED],
+        pictures=pictures.get(user.user_id, ()),
+        find=" ".join(names).lower(),
+        missing=[
+            (column.removeprefix("behaviour_").replace("_", " "), reason)
+            for column, reason in user.missing
+            if column.startswith("behaviour_") or column == "median_likes"
+        ],
+    )
+
+
+def _sentence(parts: Iterable[_Part]) -> str:
+    return ", ".join(f"{part.name} {_percent(part.share)}" for part in parts)
+
+
+def _posters(facts: Facts) -> int:
+    numbers = facts.numbers
+    return numbers.profiles - numbers.profiles_without_category if numbers.profiles else numbers.users
+
+
+def _lead(facts: Facts, mix: Sequence[_Part]) -> Markup:
+    numbers = facts.numbers
+    text = Markup("{} wrote {} with {}.").format(
+        _bold(numbers.users, "user", "users"),
+        _bold(numbers.posts, "post", "posts"),
+        _bold(numbers.images, "different picture", "different pictures"),
+    )
+    if mix:
+        names = [Markup("<b>{}</b>").format(part.name) for part in mix[:3]]
+        listed = Markup(", ").join(names[:-1]) + Markup(" and ") + names[-1] if len(names) > 1 else names[0]
+        text += Markup(" Mostly they show {}.").format(listed)
+    return text
+
+
+def _bold(count: int, one: str, many: str) -> Markup:
+    return Markup("<b>{}</b> {}").format(f"{count:,}", one if count == 1 else many)
+
+
+def _users_text(facts: Facts) -> str:
+    shown, users = len(facts.users), facts.numbers.users
+    if not facts.numbers.profiles:
+        return (
+            f"{_who(shown, users, 'posts')} What they post is not counted yet: the stage profiles "
+            f"{_why_not(facts, 'profiles')}"
+        )
+    return (
+        f"{_who(shown, users, 'pictures')} Open a row to see one typical picture of each category and what the shares "
+        "rest on. Selfies are the share of all occurrences; likes are a post's median."
+    )
+
+
+def _who(shown: int, users: int, most: str) -> str:
+    if users == 1:
+        return "There is one."
+    which = f"{shown:,} of {users:,} users" if shown < users else f"All {users:,} users"
+    return f"{which}, those with the most {most} first."
+
+
+def _review_text(categories: Sequence[Category]) -> str:
+    reviewed = sum(category.reviewed for category in categories)
+    if reviewed == len(categories):
+        return "A person has reviewed every name."
+    before = "No name has" if not reviewed else f"{reviewed:,} of {len(categories):,} names have"
+    return (
+        f"{before} been reviewed by a person; a proposed name is what the pictures' labels, faces and shapes speak for."
+        " Change names with jobs/review_categories.py."
+    )
+
+
+def _fit_text(facts: Facts) -> str:
+    fit = facts.fit
+    if fit is None:
+        return ""
+    made = (
+        f"The current categories were made on {fit.fitted_at} UTC from {_plural(fit.images, 'picture', 'pictures')}, "
+        f"as {fit.backbone} sees them, in {_plural(fit.k, 'cluster', 'clusters')}; clusters of one name are one "
+        "category."
+    )
+    if len(fit.tried) > 1:
+        made += (
+            f" {_plural(len(fit.tried), 'number', 'numbers')} of clusters, {fit.tried[0].k} to {fit.tried[-1].k}, were "
+            "tried: the one kept is the largest before the silhouette's marked decline."
+        )
+    elif fit.tried:
+        made += f" That number was given, not searched for; its mean silhouette is {fit.tried[0].silhouette:.3f}."
+    if fit.drift is not None:
+        nearer = "farther from" if fit.drift >= 0 else "nearer to"
+        made += f" Pictures that came since lie {_percent(abs(fit.drift))} {nearer} their category's middle."
+    return made
+
+
+def _curve_text(facts: Facts) -> str:
+    if facts.fit is None or len(facts.fit.tried) < 2:
+        return ""
+    tried = facts.fit.tried
+    best = max(tried, key=lambda point: point.smoothed)
+    chosen = next((f", {point.k} was chosen with {point.smoothed:.3f}" for point in tried if point.chosen), "")
+    return (
+        f"Mean silhouette against the number of clusters, {tried[0].k} to {tried[-1].k}: the smoothed curve is highest "
+        f"at {best.k} with {best.smoothed:.3f}{chosen}. The numbers are in the table below."
+    )
+
+
+def _why_not(facts: Facts, stage: str) -> str:
+    """How a sentence "the stage ... " ends when its results aren't there."""
+    for row in facts.stages:
+        if row.stage == stage:
+            if row.status == "skipped":
+                return f"was skipped: {(row.reason or 'no reason given').rstrip('.')}."
+            if row.status == "done":
+                return "has run, but found nothing to work on."
+            return f"did not finish ({row.status}): {(row.error or row.reason or 'no reason given').rstrip('.')}."
+    return "has not run on this lake."
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _likes(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.01:
+        return "<1%"
+    if 0.99 < share < 1:
+        return ">99%"
+    return f"{share:.0%}"
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{minutes} min {rest} s" if hours == 0 else f"{hours} h {minutes} min"
+
+
+def _short(text: str, most: int = 160) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("profilelake.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "n": _number,
+        "likes": _likes,
+        "percent": _percent,
+        "count": _plural,
+        "seconds": _seconds,
+        "short": _short,
+    }
+    return environment
+
+
+_ENVIRONMENT = _environment()

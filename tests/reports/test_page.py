@@ -1,0 +1,231 @@
+"""The page: one file, nothing from elsewhere, nothing of a stranger's that acts, and good where there is little."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+
+import pytest
+
+from profilelake.reports.facts import Category, Facts, Numbers, Refused, Share, StageRow
+from profilelake.reports.page import MAX_BYTES, REASONS, render, wanted
+from profilelake.tables import TABLES
+from tests.reports.pages import EMPTY, category, full, read, style_of, texts, the_page, user
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}</style>&amp;"
+
+
+def everything_hostile() -> Facts:
+    cat = category(
+        HOSTILE, proposed=(HOSTILE,), evidence=(HOSTILE,), kinds=((HOSTILE, 3),), exemplars=("a",), reviewed=True
+    )
+    one = user(
+        1, user_id=HOSTILE, name=HOSTILE, mix=(Share(HOSTILE, 3, 3, 1.0, 1.0, 1.0),), pictures=((HOSTILE, "a"),),
+        missing=(("behaviour_" + HOSTILE, HOSTILE),), first_seen=HOSTILE, last_seen=HOSTILE,
+    )  # fmt: skip
+    stages = tuple(
+        StageRow(name, status, HOSTILE, None, True, "2026-01-01 00:00", 1, 1, 1, 0, 0, None, {HOSTILE: 3}, (HOSTILE,))
+        for name, status in ((HOSTILE, "done"), ("images", "skipped"), ("clusters", "failed"))
+    )
+    fit = full().fit
+    assert fit is not None
+    return full(
+        label=HOSTILE, run_id=HOSTILE, job=HOSTILE, categories=(cat,), users=(one,), stages=stages,
+        refused=(Refused(HOSTILE, HOSTILE, 2, ((HOSTILE, HOSTILE),)),),
+        fit=replace(fit, backbone=HOSTILE, warning=HOSTILE, fit_id=HOSTILE),
+    )  # fmt: skip
+
+
+def test_what_strangers_wrote_is_text_and_never_acts() -> None:
+    html = render(everything_hostile(), {"a": b"jpeg"})
+    elements = read(html)
+    plain = read(the_page())
+    assert {element.tag for element in elements} <= {element.tag for element in plain}
+    assert [element.text for element in elements if element.tag == "script"] == texts_raw(the_page(), "script")
+    assert not [name for element in elements for name in element.attributes if name.startswith("on")]
+    assert {e.attributes["src"] for e in elements if e.tag == "img"} == {"data:image/jpeg;base64,anBlZw=="}
+    # and it is all there to read, as it was written
+    (name,) = [element for element in elements if element.tag == "th" and element.attributes.get("data-v") == HOSTILE]
+    assert name.text == f"{HOSTILE} {HOSTILE}"
+    assert html.count(HOSTILE) == 0
+    assert "49" not in texts(html, "h1")[0]
+
+
+def texts_raw(html: str, tag: str) -> list[str]:
+    return [element.text for element in read(html) if element.tag == tag]
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    html = the_page()
+    for element in read(html):
+        assert element.tag not in {"link", "iframe", "object", "embed", "base", "form"}
+        for name in ("src", "href", "srcset", "poster", "action", "background"):
+            value = element.attributes.get(name)
+            assert value is None or value.startswith(("data:image/jpeg;base64,", "#")), (element.tag, name, value)
+    assert not re.search(r"url\(|@import|https?:", html)
+
+
+def test_the_policy_allows_the_pages_own_script_and_no_other() -> None:
+    html = the_page()
+    (policy,) = [
+        element.attributes["content"]
+        for element in read(html)
+        if element.attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    (script,) = texts_raw(html, "script")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rules = dict(rule.split(" ", 1) for rule in str(policy).split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert rules["img-src"] == "data:"
+
+
+def test_pictures_are_described_and_tables_have_headers() -> None:
+    elements = read(the_page())
+    pictures = [element for element in elements if element.tag == "img"]
+    assert all("alt" in picture.attributes for picture in pictures)
+    assert {picture.attributes["alt"] for picture in pictures} == {
+        "", "Selfie, example 1", "Selfie, example 2", "Cat, example 1", "Selfie, by this user", "Cat, by this user",
+    }  # fmt: skip
+    headers = [element for element in elements if element.tag == "th"]
+    assert headers
+    assert all(header.attributes.get("scope") in ("col", "row") for header in headers)
+    for drawing in (element for element in elements if element.attributes.get("role") == "img"):
+        assert drawing.attributes["aria-label"]
+
+
+def test_both_schemes_and_phones_are_thought_of() -> None:
+    style = style_of(the_page())
+    assert "prefers-color-scheme: dark" in style
+    assert "@media (max-width:" in style
+    assert 'name="viewport"' in the_page()
+
+
+def test_numbers_are_said_with_separators_and_evidence() -> None:
+    html = the_page()
+    shown = texts(html, "div")
+    assert any("1,234,567 posts" in text or "posts 1,234,567" in text for text in shown)
+    assert any("1,010" in text for text in texts(html, "td"))
+    (selfies, none) = [e.text for e in read(html) if e.attributes.get("data-label") == "selfies"]
+    assert " ".join(selfies.split()) == "62% 20 of 32"
+    assert " ".join(none.split()) == "0% 0 of 3"
+    rows = [e.text for e in read(html) if str(e.attributes.get("id", "")).startswith("user-")]
+    assert "few" not in rows[0]
+    assert "few" in rows[1]
+    assert "Not known: selfie inertia (no selfies)." in " ".join(rows[1].split())
+    assert "11,998 users are not shown" in html
+
+
+def test_the_mix_adds_up_and_names_the_largest_first() -> None:
+    html = the_page()
+    bars = [e.attributes["aria-label"] for e in read(html) if str(e.attributes.get("class")).startswith("bar")]
+    assert bars[0] == "Selfie 94%, Cat 6%"  # 2,400 and 160 occurrences
+    assert bars[1] == "Selfie 62%, Cat 38%"
+    for widths in re.findall(r'<span class="bar[^>]*>(.*?)</span>', html):
+        assert sum(float(part) for part in re.findall(r"flex-grow:([\d.]+)", widths)) == pytest.approx(100, abs=0.05)
+
+
+def test_a_long_mix_ends_in_one_part_for_the_rest() -> None:
+    names = [f"Category {n}" for n in range(30)]
+    mix = tuple(Share(name, 1, 1, 1 / 30, 1.0, 1.0) for name in names)
+    html = render(full(categories=tuple(map(category, names)), users=(user(1, mix=mix, pictures=()),)), {})
+    (row,) = re.findall(r'<tr id="user-1".*?</tr>', html, re.DOTALL)
+    assert len(re.findall("<i ", row)) == 13
+    assert "other categories 60%" in row
+    assert "And 20 more categories." in row
+
+
+def test_stages_are_told_with_warnings_rates_and_times() -> None:
+    html = the_page()
+    rows = {text.split()[0]: text for text in texts(html, "tr") if text}
+    assert "3 keys were unknown" in rows["ingest"]
+    assert "3 unknown keys" in rows["ingest"]
+    assert "1 min 15 s26.7" in rows["images"]
+    assert "the silhouette has no decline" in html
+
+
+def test_every_reason_is_explained() -> None:
+    (check,) = TABLES["quarantine"].checks.values()
+    assert set(REASONS) == set(re.findall(r"'(\w+)'", check))
+
+
+def test_reviewed_and_proposed_names_can_be_told() -> None:
+    cards = {text.split()[0]: text for text in texts(the_page(), "article")}
+    assert "proposed" in cards["Selfie"]
+    assert "reviewed" in cards["Cat"]
+    assert "1,200 different pictures, shown 3,600 times in 2,400 posts by 3 users. Outdoor Selfie 7" in cards["Selfie"]
+    assert "1 of 2 names have been reviewed" in the_page()
+
+
+def test_a_heavy_page_stays_below_its_limit_and_keeps_the_first_pictures() -> None:
+    names = [f"Category {n}" for n in range(50)]
+    categories = tuple(category(name, exemplars=tuple(f"{name}/{n}" for n in range(24))) for name in names)
+    users = tuple(user(n, pictures=tuple(("Cat", f"{n}-{p}") for p in range(6))) for n in range(200))
+    facts = full(categories=categories, users=users)
+    html = render(facts, dict.fromkeys(wanted(facts), b"x" * 7_000))
+    assert len(html.encode()) < MAX_BYTES
+    shown = [str(e.attributes["alt"]) for e in read(html) if e.tag == "img" and e.attributes["alt"]]
+    for name in names:
+        assert f"{name}, example 1" in shown
+    assert "Category 0, example 24" not in shown
+    assert 'id="user-200"' in html
+
+
+def test_a_page_that_text_alone_makes_heavy_has_no_pictures() -> None:
+    users = tuple(user(n, name="n" * 40_000) for n in range(40))
+    html = render(full(users=users), {"Selfie-1": b"jpeg", "Cat-1": b"jpeg"})
+    assert "data:image" in html
+    users = tuple(user(n, name="n" * 60_000) for n in range(60))
+    assert "data:image" not in render(full(users=users), {"Selfie-1": b"jpeg", "Cat-1": b"jpeg"})
+
+
+def test_an_empty_crawl_says_so() -> None:
+    html = render(EMPTY, {})
+    read(html)
+    assert "There is nobody in this lake yet." in html
+    assert "The crawl gave no posts." in " ".join(texts(html, "p"))
+    assert "No stage has run on this lake but this report." in html
+    assert "Nothing was refused" in html
+    assert "<script" not in html
+
+
+def test_a_lake_without_categories_says_why() -> None:
+    bare = replace(user(1), mix=(), images=None, median_likes=None, selfie_frequency=None, pictures=())
+    numbers = Numbers(users=1, posts=4, images=3, posted_images=3)
+    skipped = StageRow("clusters", "skipped", "3 pictures are too few", None, False, "", 0, 0, 0, 0, 0, None, {}, ())
+    html = render(replace(EMPTY, numbers=numbers, users=(bare,), stages=(skipped,)), {})
+    read(html)
+    assert html.count("<code>clusters</code> was skipped: 3 pictures are too few.") == 3
+    assert "There is one. What they post is not counted yet" in html
+    assert "the stage profiles has not run on this lake." in html
+    assert "not looked for yet" in html
+
+
+def test_categories_without_counted_posts_say_that() -> None:
+    uncounted = tuple(replace(c, posted=0, occurrences=0, users=0) for c in full().categories)
+    html = render(full(categories=uncounted, numbers=Numbers(users=3, posts=3), users=()), {})
+    read(html)
+    assert "<code>behaviour</code> has not run on this lake." in html
+
+
+def test_a_given_k_has_no_curve() -> None:
+    fit = full().fit
+    assert fit is not None
+    html = render(full(fit=replace(fit, tried=fit.tried[1:2], drift=None)), {})
+    assert "<polyline" not in html
+    assert "That number was given, not searched for; its mean silhouette is 0.330." in html
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+def test_a_category_whose_pictures_are_gone_is_still_there(shown: int) -> None:
+    html = render(full(), {"Cat-1": b"jpeg"} if shown else {})
+    assert html.count("None of its pictures can be shown here.") == 2 - shown
+    assert "Selfie" in html
+
+
+def test_wanted_are_exemplars_then_users_pictures_once() -> None:
+    categories: tuple[Category, ...] = (category("A", exemplars=("1", "2")), category("B", exemplars=("2", "3")))
+    facts = full(categories=categories, users=(user(1, pictures=(("A", "3"), ("B", "4"))),))
+    assert wanted(facts) == ["1", "2", "3", "4"]
