@@ -90,6 +90,7 @@ class Crawl(_Section):
     source: Annotated[str, AfterValidator(_source)]
     since: Instant | None
     reread: bool
+    staging: str | None
     pseudonymise: bool
     max_image_bytes: Positive
     max_image_pixels: Positive

@@ -120,6 +120,40 @@ class Lake:
             log.debug("%s: %s", table, result)
         return result
 
+    def delete(self, table: str, keys: DataFrame) -> WriteResult:
+        """Delete rows by their keys, of whatever kind the table is; adds no version when there are none of them.
+
+        For rows whose key itself is known to be another now. What a rerun would merely not write again is no reason:
+        a table of kind `replace` has scopes for that.
+
+        Args:
+            table: a declared table.
+            keys: columns as the table's key, repeats allowed.
+
+        Raises:
+            ProfilelakeError: the lake is read-only, or the columns are not the table's key.
+        """
+        declared = TABLES[table]
+        if self.run_id is None:
+            raise ProfilelakeError(f"table {table} cannot be written: this lake was opened to be read")
+        if set(keys.columns) != set(declared.key):
+            raise ProfilelakeError(
+                f"rows of table {table} are deleted by ({', '.join(declared.key)}), not by ({', '.join(keys.columns)})"
+            )
+        self.assert_held()
+        key = list(declared.key)
+        existing = self.spark.table(self.name(table)).select(*key)
+        found = existing.join(keys.distinct(), on=key, how="left_semi").persist(StorageLevel.DISK_ONLY)
+        try:
+            result = WriteResult(deleted=found.count())
+            if result.changed:
+                on = " AND ".join(f"target.{name} = source.{name}" for name in key)
+                target = DeltaTable.forName(self.spark, self.name(table)).alias("target")
+                target.merge(found.alias("source"), on).whenMatchedDelete().execute()
+        finally:
+            found.unpersist()
+        return result
+
     def _count(self, declared: Table, source: DataFrame) -> WriteResult:
         key_is_null = reduce(lambda a, b: a | b, [F.col(name).isNull() for name in declared.key])
         keyed = source.groupBy(*declared.key).agg(

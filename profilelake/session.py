@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyspark
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -62,6 +63,9 @@ def get_session(config: Config, app_name: str = "profilelake") -> SparkSession:
     builder = SparkSession.builder.appName(app_name)
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has fixed master and memory already
     if not submitted:
+        own = Path(pyspark.__file__).parent
+        if (own / "jars").is_dir():  # a SPARK_HOME of another Spark would start that one's JVM
+            os.environ["SPARK_HOME"] = str(own)
         builder = builder.master(config.spark.master).config("spark.driver.memory", config.spark.driver_memory)
     for key, value in {**STATIC, **RUNTIME}.items():
         builder = builder.config(key, value)

@@ -8,8 +8,9 @@ from udfs.crawl.jsonl import KEYS
 from udfs.crawl.records import Bad, Defaults, Fault, Images, Record, as_images, build
 
 IMAGE_BYTES = "image_bytes"
-# What a column map may name: the fields of the jsonl format, and the bytes of pictures.
-FIELDS = KEYS | {IMAGE_BYTES}
+# What a column map may name: the fields of the jsonl format, what the other formats know of users, and the bytes of
+# pictures.
+FIELDS = KEYS | {"user_name", "followers", "url", IMAGE_BYTES}
 
 
 def from_row(
@@ -19,7 +20,7 @@ def from_row(
 
     `row` maps column names to plain Python or numpy values. Instants must be aware datetimes or epoch seconds: a naive
     datetime has no offset and is a `bad_timestamp`. A NaN, as pandas writes a null, is null.
-    `columns` maps fields of the jsonl format, and `image_bytes`, to column names; a field that it leaves out is read
+    `columns` maps `FIELDS` to column names; a field that it leaves out is read
     from the column of its own name, if there is one. `images` may be a list of paths or one path. Where `image_bytes`
     holds bytes, or a list of bytes, those are the pictures and `images` only names them: the record has `has_bytes`,
     its positions are the indices of the list, a null in it keeps its place and is not listed.

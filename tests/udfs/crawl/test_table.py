@@ -51,7 +51,7 @@ def test_a_field_that_is_not_mapped_is_read_from_its_own_column() -> None:
 def test_an_unknown_field_in_the_map_is_an_error() -> None:
     with pytest.raises(ValueError, match="unknown fields pictures; known are"):
         parse(ROW, {**COLUMNS, "pictures": "file"})
-    assert KEYS | {"image_bytes"} == FIELDS
+    assert KEYS | {"user_name", "followers", "url", "image_bytes"} == FIELDS
 
 
 def test_the_same_post_as_a_jsonl_line() -> None:

@@ -1,0 +1,130 @@
+"""The main job as a user submits it: in a process of its own, through spark-submit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo import make_crawl
+
+ROOT = Path(__file__).resolve().parents[2]
+SUBMIT = Path(sys.executable).with_name("spark-submit")
+
+pytestmark = [pytest.mark.slow, pytest.mark.model]
+
+
+def submit(job: str, *arguments: str, environment: dict[str, str] | None = None) -> tuple[int, dict[str, Any], str]:
+    """Exit status, the JSON object of the last line, and standard error."""
+    done = subprocess.run(
+        [str(SUBMIT), "--driver-memory", "2g", f"jobs/{job}.py", "--config", "conf/demo.yaml", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    lines = done.stdout.strip().splitlines()
+    assert lines, done.stderr[-3000:]
+    return done.returncode, json.loads(lines[-1]), done.stderr
+
+
+def deltas(lake: Path) -> set[str]:
+    """Every commit of every table but the ledger."""
+    return {str(path.relative_to(lake)) for path in lake.glob("*/_delta_log/*.json") if path.parts[-3] != "runs"}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    base = tmp_path_factory.mktemp("job")
+    make_crawl.main(["--small", "--out", str(base / "crawl")])
+    return (
+        f"crawl.path={base / 'crawl'}",
+        f"lake.path={base / 'lake'}",
+        f"report.path={base / 'report'}",
+        "clusters.k_min=4",
+        "clusters.k_max=16",
+        "clusters.k_step=4",
+        "quarantine.max_share=0.5",
+    )
+
+
+@pytest.fixture(scope="module")
+def built(places: tuple[str, ...]) -> tuple[int, dict[str, Any], str]:
+    return submit("build_profiles", *places)
+
+
+def _lake(places: tuple[str, ...]) -> Path:
+    return Path(places[1].split("=", 1)[1])
+
+
+def test_a_build_ends_well_and_says_what_it_did(
+    built: tuple[int, dict[str, Any], str], places: tuple[str, ...]
+) -> None:
+    status, summary, log = built
+    assert status == 0, log[-3000:]
+    assert [stage["stage"] for stage in summary["stages"]] == [
+        "ingest", "images", "clusters", "behaviour", "profiles", "report",
+    ]  # fmt: skip
+    assert {stage["status"] for stage in summary["stages"]} == {"done"}
+    report = Path(summary["report"])
+    assert "<html" in report.read_text(encoding="utf-8")
+    assert json.loads((report.parent / "summary.json").read_text(encoding="utf-8")) == summary
+    assert " WARN " not in log
+
+
+def test_the_same_again_does_nothing(built: tuple[int, dict[str, Any], str], places: tuple[str, ...]) -> None:
+    before = deltas(_lake(places))
+    status, summary, log = submit("build_profiles", *places)
+    assert status == 0, log[-3000:]
+    assert deltas(_lake(places)) == before
+    images = next(stage for stage in summary["stages"] if stage["stage"] == "images")
+    assert images["rows_in"] == 0
+
+
+def test_profiles_can_be_asked_in_sql(built: tuple[int, dict[str, Any], str], places: tuple[str, ...]) -> None:
+    query = "select count(*) as n, count(behaviour_top_category) as known from user_profiles"
+    done = subprocess.run(
+        [sys.executable, "jobs/query_lake.py", "--csv", query, places[1]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    profiles = next(stage for stage in built[1]["stages"] if stage["stage"] == "profiles")
+    n, known = done.stdout.strip().splitlines()[1].split(",")
+    assert int(n) == profiles["rows_out"]
+    assert 0 < int(known) <= int(n)
+
+
+def test_a_dry_run_writes_nothing(built: tuple[int, dict[str, Any], str], places: tuple[str, ...]) -> None:
+    lake = _lake(places)
+    before = sorted(str(path) for path in lake.rglob("*"))
+    status, summary, _ = submit("build_profiles", *places, "--dry-run")
+    assert status == 0
+    assert summary["pending"]["images"] == {"pictures": 0}
+    assert sorted(str(path) for path in lake.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("argument", "status", "message"),
+    [
+        ("crawl.path=no/such/folder", 2, "no/such/folder"),
+        ("images.weights_sha256.efficientnet_lite0=" + "0" * 64, 2, "efficientnet_lite0"),
+        ("clusters.kk=3", 2, "did you mean clusters.k"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_spark_starts(
+    places: tuple[str, ...], argument: str, status: int, message: str, tmp_path: Path
+) -> None:
+    code, summary, log = submit("build_profiles", *places, f"lake.path={tmp_path / 'lake'}", argument)
+    assert code == status
+    assert message in summary["error"]
+    assert "Traceback" not in log
+    assert not (tmp_path / "lake").exists()
