@@ -1,0 +1,1 @@
+"""The demo crawl, made from photographs that installed packages carry. README.md says what is in it and why."""

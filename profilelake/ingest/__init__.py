@@ -1,0 +1,1 @@
+"""Ingest: a crawl in one of four formats becomes posts, pictures, users and quarantine."""
