@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import make_study as job
-from profilelake import study
+from profilelake import ledger, study
 from profilelake.behaviour import stage as behaviour
 from profilelake.config import Config
 from profilelake.errors import ConfigError
@@ -233,8 +233,9 @@ def test_a_study_is_a_lake_of_its_own(
     assert {name: made.version(name) for name in TABLES} == versions
 
     # jobs run on it
-    assert behaviour.run(spark, study_config).status == "done"
-    assert profiles.run(spark, study_config).rows_out == len(users)
+    with ledger.run(spark, study_config, "test"):
+        assert behaviour.run(spark, study_config).status == "done"
+        assert profiles.run(spark, study_config).rows_out == len(users)
     assert ids(made, "user_categories", "user_id") <= users
 
     # other arguments, the lake itself and another lake are refused

@@ -122,7 +122,8 @@ def make(context: Context, planned: Plan, vectors: DataFrame, names: Names, old:
     lake, wish, fit_id = context.lake, planned.wish, planned.fit_id
     made = Made()
     clusters = store.clusters(lake, wish.purpose, fit_id).orderBy("cluster_id").collect()
-    if clusters:
+    # one that was current before is made again: names have been reviewed since
+    if clusters and not store.is_known(lake, wish.purpose, fit_id):
         log.info("%s: goes on with fit %s, which an earlier run has made", wish.purpose, fit_id)
     else:
         made = _fit(context, planned, vectors, names, old)

@@ -23,6 +23,12 @@ def latest(lake: Lake, purpose: str) -> Row | None:
     return fits.orderBy(F.desc("current"), F.desc("fitted_at"), "fit_id").first()
 
 
+def is_known(lake: Lake, purpose: str, fit_id: str) -> bool:
+    """Whether a fit is or was the current one."""
+    fits = lake.read("cluster_fits").where((F.col("purpose") == purpose) & (F.col("fit_id") == fit_id))
+    return not fits.isEmpty()
+
+
 def clusters(lake: Lake, purpose: str, fit_id: str) -> DataFrame:
     """The clusters of a fit, rows of `cluster_centroids`."""
     return lake.read("cluster_centroids").where((F.col("purpose") == purpose) & (F.col("fit_id") == fit_id))

@@ -20,13 +20,15 @@ _FAVOURITE = ":favourite:"
 
 
 def records_of(items: DataFrame) -> DataFrame:
-    """Records with their stored post_id and the time at which they count as crawled."""
+    """Records with their stored post_id, the time at which they count as crawled, and the user as owner of what is
+    posted where the record names no other."""
     plain = F.concat("source", F.lit(":"), "native_post_id")
     favourite = F.concat(plain, F.lit(_FAVOURITE), "user_id")
     return (
         items.where(F.col("kind") == rows.RECORD)
         .withColumn("post_id", F.when(F.col("relation") == "favourite", favourite).otherwise(plain))
         .withColumn("crawled_at", F.coalesce("crawled_at", "modified_at"))
+        .withColumn("owner_id", F.coalesce("owner_id", F.when(F.col("relation") == "posted", F.col("user_id"))))
     )
 
 

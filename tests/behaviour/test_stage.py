@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from profilelake import ledger
 from profilelake.behaviour import stage as behaviour
 from profilelake.config import Config
-from profilelake.lake import Lake, open_lake
+from profilelake.lake import Lake
 from tests.conftest import contents, versions
 from tests.lakes import lay, lay_categories, lay_posts
 
@@ -16,7 +17,8 @@ OUTPUTS = behaviour.OUTPUTS
 
 
 @pytest.fixture
-def filled(lake: Lake) -> Lake:
+def filled(lake: Lake, lake_config: Config) -> Iterator[Lake]:
+    """A lake with posts, held by one run, so that the calls of a test don't each take it and leave it."""
     posts = [
         {"post_id": "p1", "user_id": "a"},
         {"post_id": "p2", "user_id": "a"},
@@ -26,7 +28,8 @@ def filled(lake: Lake) -> Lake:
     ]
     lay_posts(lake, posts, {"p1": ["s", "m"], "p2": ["m", "m"], "p3": ["s"], "p4": ["m"], "p5": ["x"]})
     lay_categories(lake, {"s": "Selfie", "m": "Meal"})
-    return lake
+    with ledger.run(lake.spark, lake_config, "test"):
+        yield lake
 
 
 def table(lake: Lake, name: str, *columns: str) -> list[tuple[Any, ...]]:
@@ -58,7 +61,7 @@ def test_fills_the_tables_once_and_follows_its_inputs(
 
     # nothing new: nothing is measured, nothing written
     before = versions(filled)
-    assert behaviour.pending(open_lake(spark, lake_config), lake_config) == {"users": 0}
+    assert behaviour.pending(filled, lake_config) == {"users": 0}
     with monkeypatch.context() as patch:
         patch.setattr(behaviour.features, "occurrences", broken)
         again = behaviour.run(spark, lake_config)
@@ -67,12 +70,12 @@ def test_fills_the_tables_once_and_follows_its_inputs(
     # but another version of the code measures again
     with monkeypatch.context() as patch:
         patch.setattr("profilelake.freshness.__version__", "999.0")
-        assert behaviour.pending(open_lake(spark, lake_config), lake_config) == {"users": 2}
+        assert behaviour.pending(filled, lake_config) == {"users": 2}
 
     # an input has a new version that says the same: all is measured, nothing written
     lay(filled, "posts", [{"post_id": "p9", "user_id": "z"}])
     before = versions(filled)
-    assert behaviour.pending(open_lake(spark, lake_config), lake_config) == {"users": 2}
+    assert behaviour.pending(filled, lake_config) == {"users": 2}
     assert behaviour.run(spark, lake_config).counters == {"rows_changed": 0}
     assert versions(filled) == before
 

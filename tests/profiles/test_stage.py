@@ -1,20 +1,29 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from profilelake import ledger
 from profilelake.behaviour import stage as behaviour
 from profilelake.config import Config
-from profilelake.lake import Lake, open_lake
+from profilelake.lake import Lake
 from profilelake.profiles import stage as profiles
 from tests.conftest import contents, versions
 from tests.lakes import day, lay, lay_categories, lay_posts
 
 
-def test_profiles_and_views_follow_the_lake(lake: Lake, lake_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def held(lake: Lake, lake_config: Config) -> Iterator[Lake]:
+    """A lake that one run holds, so that the calls of a test don't each take it and leave it."""
+    with ledger.run(lake.spark, lake_config, "test"):
+        yield lake
+
+
+def test_profiles_and_views_follow_the_lake(held: Lake, lake_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = held
     spark = lake.spark
     posts: list[dict[str, Any]] = [
         {"post_id": "p1", "user_id": "a", "owner_id": "a", "posted_at": day(1), "likes": 4, "n_images": 4},
@@ -28,14 +37,14 @@ def test_profiles_and_views_follow_the_lake(lake: Lake, lake_config: Config, mon
     lay_categories(lake, {"s": "Outdoor Selfie"}, purpose="selfie", fit_id="fit-s")
 
     # before the behaviour stage
-    assert profiles.pending(open_lake(spark, lake_config), lake_config) == {"users": 3}
+    assert profiles.pending(lake, lake_config) == {"users": 3}
     report = profiles.run(spark, lake_config)
     assert (report.status, report.rows_in, report.rows_out) == ("done", 3, 3)
     early = spark.table(lake.name("user_profiles")).where("user_id = 'b'").collect()[0]
     assert {m["reason"] for m in early["missing"] if m["column"] == "behaviour_categories"} == {"stage has not run"}
 
     behaviour.run(spark, lake_config)
-    assert profiles.pending(open_lake(spark, lake_config), lake_config) == {"users": 3}
+    assert profiles.pending(lake, lake_config) == {"users": 3}
     profiles.run(spark, lake_config)
     rows = {row["user_id"]: row for row in spark.table(lake.name("user_profiles")).collect()}
     assert rows["a"]["behaviour_top_category"] == "Meal"
@@ -88,8 +97,8 @@ def test_profiles_and_views_follow_the_lake(lake: Lake, lake_config: Config, mon
     assert not [line for line in left if '"user_id":"c"' in line]
 
 
-def test_a_lake_without_users_has_no_profiles(lake: Lake, lake_config: Config) -> None:
-    report = profiles.run(lake.spark, lake_config)
+def test_a_lake_without_users_has_no_profiles(held: Lake, lake_config: Config) -> None:
+    report = profiles.run(held.spark, lake_config)
     assert (report.status, report.rows_in, report.rows_out) == ("done", 0, 0)
 
 
