@@ -33,9 +33,7 @@ def unchanged(lake: Lake, stage: str, tables: Collection[str], *, ran: Collectio
     last = runs.where(F.col("stage") == stage).orderBy(F.desc("started_at"), F.desc("run_id")).first()
     if last is None or last["status"] != "done" or last["version"] != __version__:
         return None
-    if {entry["table"]: entry["version"] for entry in last["inputs"] or []} != {
-        table: lake.version(table) for table in tables
-    }:
+    if {entry["table"]: entry["version"] for entry in last["inputs"] or []} != lake.versions(tables):
         return None
     if ran and _first_done_since(lake, ran, stage):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
@@ -79,8 +79,17 @@ class Lake:
 
     def version(self, table: str) -> int:
         """The table's Delta version."""
-        history = DeltaTable.forName(self.spark, self.name(table)).history(1)
-        return int(history.select("version").first()["version"])  # type: ignore[index]
+        return self.versions([table])[table]
+
+    def versions(self, tables_: Iterable[str]) -> dict[str, int]:
+        """The tables' Delta versions, by name; one job for all."""
+
+        def newest(table: str) -> DataFrame:
+            history = DeltaTable.forName(self.spark, self.name(table)).history(1)
+            return history.select(F.lit(table).alias("table"), "version")
+
+        found = [newest(table) for table in sorted(set(tables_))]
+        return {row["table"]: row["version"] for row in reduce(DataFrame.union, found).collect()} if found else {}
 
     def write(self, table: str, rows: DataFrame, scope: DataFrame | None = None) -> WriteResult:
         """Write rows in the table's own kind (see `tables`); adds no version when nothing differs.
@@ -112,8 +121,12 @@ class Lake:
         source = source.persist(StorageLevel.DISK_ONLY)
         try:
             result = self._count(declared, source)
-            if result.changed:
+            if result.updated or result.deleted:
                 self._merge(declared, source)
+            elif result.inserted:
+                # Rows that are all new need none of a MERGE's passes; the run holds the lake, so nobody else adds them.
+                added = source.select([c.name for c in declared.columns])
+                added.write.format("delta").mode("append").saveAsTable(self.name(table))
         finally:
             source.unpersist()
         if result.changed:

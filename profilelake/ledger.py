@@ -236,7 +236,7 @@ def _assert_adds_up(report: StageReport) -> None:
 
 
 def _versions(lake: Lake) -> list[dict[str, Any]]:
-    return [{"table": table, "version": lake.version(table)} for table in sorted(lake.read_tables)]
+    return [{"table": table, "version": version} for table, version in lake.versions(lake.read_tables).items()]
 
 
 @contextmanager

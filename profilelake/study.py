@@ -171,7 +171,7 @@ def make_study(
     out_config = _config_of(config, out_lake)
     held = _held(open_lake(spark, out_config), wanted)
     tables = [name for name in _policy(refit) if source.exists(name)]
-    current = {name: source.version(name) for name in tables}
+    current = source.versions(tables)
     drawn = current if held is None else {entry["table"]: entry["version"] for entry in held["inputs"]}
     if held is not None and held["complete"]:
         if drawn != current:

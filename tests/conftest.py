@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from profilelake import config as configuration
 from profilelake.config import Config
 from profilelake.lake import Lake, open_lake
 from profilelake.session import get_session
-from profilelake.tables import TABLES
+from profilelake.tables import TABLES, VIEWS
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -39,8 +40,9 @@ def spark() -> Iterator[SparkSession]:
     with tempfile.TemporaryDirectory(prefix="profilelake-tests-") as scratch:
         os.environ["PYSPARK_SUBMIT_ARGS"] = (
             f"--conf spark.ui.enabled=false --conf spark.local.dir={scratch} "
-            # the first compiler alone: a test's JVM ends before the second one's work pays
-            f"--conf 'spark.driver.extraJavaOptions=-Dderby.system.home={scratch} -XX:TieredStopAtLevel=1' "
+            # compiling a query's code takes longer than a test's few rows do
+            "--conf spark.sql.codegen.wholeStage=false --conf spark.sql.codegen.factoryMode=NO_CODEGEN "
+            f"--conf spark.driver.extraJavaOptions=-Dderby.system.home={scratch} "
             "--conf spark.driver.memory=2g --conf spark.ui.showConsoleProgress=false pyspark-shell"
         )
         config = configuration.load(arguments=["spark.master=local[2]", "spark.driver_memory=2g"])
@@ -50,9 +52,40 @@ def spark() -> Iterator[SparkSession]:
         session.stop()
 
 
+class Place:
+    """Where the lakes of tests stand, one after the other: a lake that was laid by is put down there in a moment, while
+    making its tables, or registering them under another path, takes seconds.
+
+    A test has the place for itself; what a fixture of wider scope makes there is laid by, or read, before it returns.
+    """
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self.spark = spark
+        self.path = folder / "lake"
+        self._empty = folder / "empty"
+        open_lake(spark, configuration.load(arguments=[f"lake.path={self.path}"]), run_id="empty")
+        self.lay_by(self._empty)
+
+    def put_down(self, lake: Path | None = None) -> Path:
+        """Put down a copy of a lake that was laid by, or an empty lake with every table."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()  # type: ignore[union-attr]
+        shutil.copytree(lake or self._empty, self.path)
+        return self.path
+
+    def lay_by(self, folder: Path) -> None:
+        """Keep a copy of the lake as it is now."""
+        shutil.copytree(self.path, folder)
+
+
+@pytest.fixture(scope="session")
+def place(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(spark, tmp_path_factory.mktemp("place"))
+
+
 @pytest.fixture(autouse=True)
 def _clean_session(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Nothing of one test's session state reaches the next."""
+    """Nothing of one test's session state reaches the next, but the tables of the place, which are put down anew."""
     yield
     if "spark" in request.fixturenames:
         session: SparkSession = request.getfixturevalue("spark")
@@ -61,7 +94,15 @@ def _clean_session(request: pytest.FixtureRequest) -> Iterator[None]:
             if table.isTemporary:
                 session.catalog.dropTempView(table.name)
         session.catalog.setCurrentDatabase("default")
-        session.sql("DROP SCHEMA IF EXISTS profilelake CASCADE")
+        if not session.catalog.databaseExists("profilelake"):
+            return
+        location = str(session.catalog.getDatabase("profilelake").locationUri)
+        if "place" not in request.fixturenames or not location.endswith(str(request.getfixturevalue("place").path)):
+            session.sql("DROP SCHEMA profilelake CASCADE")
+            return
+        for row in session.sql("SHOW TABLES IN profilelake").collect():
+            if row["tableName"] not in TABLES and row["tableName"] not in VIEWS:
+                session.sql(f"DROP TABLE profilelake.{row['tableName']}")
 
 
 @pytest.fixture
@@ -76,8 +117,15 @@ def make_config(tmp_path: Path) -> Callable[..., Config]:
 
 
 @pytest.fixture
-def lake_config(make_config: Callable[..., Config]) -> Config:
-    return make_config()
+def make_lake_config(make_config: Callable[..., Config], place: Place) -> Callable[..., Config]:
+    """The same for an empty lake that has its tables already."""
+    where = f"lake.path={place.put_down()}"
+    return lambda *arguments: make_config(where, *arguments)
+
+
+@pytest.fixture
+def lake_config(make_lake_config: Callable[..., Config]) -> Config:
+    return make_lake_config()
 
 
 @pytest.fixture
@@ -88,7 +136,7 @@ def lake(spark: SparkSession, lake_config: Config) -> Lake:
 
 def versions(lake: Lake) -> dict[str, int]:
     """The Delta version of every table but `runs`."""
-    return {name: lake.version(name) for name in TABLES if name != "runs" and lake.exists(name)}
+    return lake.versions(name for name in TABLES if name != "runs" and lake.exists(name))
 
 
 def contents(lake: Lake, table: str) -> list[str]:

@@ -226,11 +226,11 @@ def test_a_study_is_a_lake_of_its_own(
     assert seen[0]["same"]
 
     # made again it is no work, and says that the lake has moved on
-    versions = {name: made.version(name) for name in TABLES}
+    versions = made.versions(TABLES)
     with caplog.at_level(logging.WARNING, "profilelake.study"):
         assert study.make_study(spark, lake_config, out, **arguments) == counts
     assert "has changed since the study was made" in caplog.text
-    assert {name: made.version(name) for name in TABLES} == versions
+    assert made.versions(TABLES) == versions
 
     # jobs run on it
     with ledger.run(spark, study_config, "test"):

@@ -192,6 +192,8 @@ def look(context: Context, config: Config, files: DataFrame, root: Root, staging
     for bucket in range(buckets):
         mine = files.where(F.pmod(F.xxhash64("canon"), F.lit(buckets)) == bucket)
         listed = mine.select("canon", "rel").collect()  # about FILES_A_JOB, whatever the size of the crawl
+        if not listed:
+            continue
         pairs = [(canon, _openable(spark, f"{root.uri}/{rel}", staging, at)) for at, (canon, rel) in enumerate(listed)]
         names = spark.createDataFrame(pairs, "canon string, path string")
         contents = read_bytes(spark, [path for _, path in pairs], missing_ok=True).select("path", "length", "content")

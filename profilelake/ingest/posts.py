@@ -95,8 +95,8 @@ def decide(records: DataFrame, held: DataFrame) -> DataFrame:
     Returns:
         post_id, the columns of `posts`, and: is_new (the kept record is of this run, or it brings parts), is_part,
         has_bytes, item_id (of the item that holds the bytes), images (of this run:
-        position, path, rel), old_post_ids and old_user_ids (what the lake calls it), read (records; the parts of a
-        post are one), superseded.
+        position, path, rel), old_post_ids and old_user_ids (what the lake calls it), records (of this run), read (the
+        same with the parts of a post as one), superseded.
     """
     digest = F.xxhash64(*[c for c in _FIELDS if c not in ("source_ref", "crawled_at")])
     nothing = F.lit(None).cast("string")
@@ -165,6 +165,7 @@ def decide(records: DataFrame, held: DataFrame) -> DataFrame:
         .alias("images"),
         "old_post_ids",
         "old_user_ids",
+        (F.col("wholes") + F.col("parts")).alias("records"),
         read.alias("read"),
         (read - kept).alias("superseded"),
     )

@@ -6,11 +6,10 @@ import functools
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from profilelake.config import Config
@@ -65,14 +64,19 @@ def with_states(listing: DataFrame, lake: Lake, *, reread: bool) -> DataFrame:
     return listing.join(held, on="file", how="left").withColumn("changed", changed).drop("held_size", "held_at")
 
 
-def is_metadata(config: Config) -> Any:
+def all_new(listing: DataFrame) -> DataFrame:
+    """The same for a lake that knows no file yet."""
+    return listing.withColumns({"known": F.lit(None).cast("string"), "changed": F.lit(True)})
+
+
+def is_metadata(config: Config) -> Column:
     """Whether a row of the listing is a file that the crawl's format looks at (for a sidecar format pictures too)."""
     pattern = JSONL_FILES if config.crawl.format == "jsonl" else SIDECAR_FILES
     name = F.element_at(F.split("rel", "/"), -1)
     return ~F.col("hidden") & (name.rlike(pattern) | (F.col("is_folder") & F.col("outside")))
 
 
-def since(config: Config) -> Any:
+def since(config: Config) -> Column:
     """Whether a row of the listing is as new as crawl.since asks."""
     return (
         F.lit(True)
@@ -152,38 +156,51 @@ def groups(files: DataFrame, crawler: str) -> DataFrame:
     )
 
 
-def read_items(spark: SparkSession, config: Config, root: Root, todo: DataFrame, n: int, staging: Staging) -> DataFrame:
-    """The items of `todo` (kept readings, `n` rows), kept: columns of `rows.ITEM_DDL`.
+def read_items(spark: SparkSession, config: Config, root: Root, todo: DataFrame, staging: Staging) -> DataFrame:
+    """The items of `todo` (kept readings), kept: columns of `rows.ITEM_DDL`.
 
     Raises:
         ConfigError: a gzip file is too large to be read in one piece.
     """
-    _refuse_large_gzips(todo)
-    items = _without_opening(todo)
-    kept = staging.keep("items", items)
-    to_open = _to_open(todo)
-    chunks = -(-n // FILES_A_JOB)
-    for chunk in range(chunks):
-        mine = to_open.where(F.pmod(F.xxhash64("file"), F.lit(chunks)) == chunk)
-        parsed = (
-            _parse_jsonl(spark, config, root, mine)
-            if config.crawl.format == "jsonl"
-            else _parse_sidecars(spark, config, root, mine)
+    large_gzip = F.lower("rel").endswith(".gz") & (F.col("size") > MAX_GZIP_BYTES)
+    counts = todo.agg(
+        F.count(F.when(_is_opened(), 1)).alias("opened"),
+        F.count(F.when(~_is_opened(), 1)).alias("closed"),
+        F.min(F.when(large_gzip, F.struct("file", "size"))).alias("large"),
+        F.max("size").alias("largest"),
+    ).first()
+    assert counts is not None
+    if counts["large"] is not None:
+        raise ConfigError(
+            f"{counts['large']['file']} has {counts['large']['size']:,} bytes: a gzip file above {MAX_GZIP_BYTES:,} is "
+            "not read, since it cannot be read in pieces; unpack it (plain .jsonl files may have any size) or split it"
         )
-        for part in parsed:
-            with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": _LINES_A_BATCH}):
-                kept = staging.keep("items", part)
+    kept = no_items(spark)
+    if counts["closed"]:
+        kept = staging.keep("items", _without_opening(todo))
+    chunks = -(-counts["opened"] // FILES_A_JOB)
+    for chunk in range(chunks):
+        mine = todo.where(_is_opened() & (F.pmod(F.xxhash64("file"), F.lit(chunks)) == chunk))
+        parse = _parse_jsonl if config.crawl.format == "jsonl" else _parse_sidecars
+        with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": _LINES_A_BATCH}):
+            parsed = parse(spark, config, root, mine)
+            if parsed is not None:
+                kept = staging.keep("items", parsed)
+    if config.crawl.format == "jsonl" and (counts["largest"] or 0) > _MAX_READER_LINE:
+        kept = staging.keep("items", _passed_over(kept, todo))
     return kept
 
 
-def _to_open(todo: DataFrame) -> DataFrame:
-    too_large = F.lower("rel").rlike(r"\.json(\.xz)?$") & (F.col("size") > JSON_LIMIT)
-    return todo.where(F.col("problem").isNull() & F.col("stem").isNull() & ~too_large)
+def _is_opened() -> Column:
+    return F.col("problem").isNull() & F.col("stem").isNull() & ~_is_too_large()
+
+
+def _is_too_large() -> Column:
+    return F.lower("rel").rlike(r"\.json(\.xz)?$") & (F.col("size") > JSON_LIMIT)
 
 
 def _without_opening(todo: DataFrame) -> DataFrame:
     """Faults that the listing alone tells."""
-    too_large = F.lower("rel").rlike(r"\.json(\.xz)?$") & (F.col("size") > JSON_LIMIT)
     without = F.col("stem").isNotNull()
     reason = (
         F.when(F.col("problem") == _LEADS_OUTSIDE, "path_outside_crawl")
@@ -208,18 +225,9 @@ def _without_opening(todo: DataFrame) -> DataFrame:
         "reason": reason,
         "detail": detail,
     }
-    return todo.where(F.col("problem").isNotNull() | without | too_large).select(
+    return todo.where(~_is_opened()).select(
         *[values.get(f.name, F.lit(None)).cast(f.dataType).alias(f.name) for f in struct(rows.ITEM_DDL).fields]
     )
-
-
-def _refuse_large_gzips(todo: DataFrame) -> None:
-    large = todo.where(F.lower("rel").endswith(".gz") & (F.col("size") > MAX_GZIP_BYTES)).select("file", "size").first()
-    if large is not None:
-        raise ConfigError(
-            f"{large['file']} has {large['size']:,} bytes: a gzip file above {MAX_GZIP_BYTES:,} is not read, since it "
-            "cannot be read in pieces; unpack it (plain .jsonl files may have any size) or split it"
-        )
 
 
 def _uris(files: DataFrame, root: Root, column: str = "rel") -> list[str]:
@@ -227,7 +235,7 @@ def _uris(files: DataFrame, root: Root, column: str = "rel") -> list[str]:
     return [f"{root.uri}/{row[0]}" for row in files.select(column).collect()]
 
 
-def _parse_jsonl(spark: SparkSession, config: Config, root: Root, files: DataFrame) -> list[DataFrame]:
+def _parse_jsonl(spark: SparkSession, config: Config, root: Root, files: DataFrame) -> DataFrame | None:
     uris = _uris(files, root)
     packed = [uri for uri in uris if uri.lower().endswith(".gz")]
     plain = [uri for uri in uris if not uri.lower().endswith(".gz")]
@@ -256,17 +264,17 @@ def _parse_jsonl(spark: SparkSession, config: Config, root: Root, files: DataFra
             "content", _file(root), F.col("modificationTime").alias("modified_at")
         )
         parsed.append(contents.mapInArrow(functools.partial(rows.parse_gzip, source=source), rows.ITEM_DDL))
-    return parsed
+    return functools.reduce(DataFrame.unionByName, parsed) if parsed else None
 
 
-def _file(root: Root) -> Any:
+def _file(root: Root) -> Column:
     return F.concat(F.lit(root.label + "/"), F.expr(f"substring(path, {len(root.uri) + 2})")).alias("file")
 
 
-def _parse_sidecars(spark: SparkSession, config: Config, root: Root, files: DataFrame) -> list[DataFrame]:
+def _parse_sidecars(spark: SparkSession, config: Config, root: Root, files: DataFrame) -> DataFrame | None:
     uris = _uris(files, root)
     if not uris:
-        return []
+        return None
     contents = read_bytes(spark, uris).select("content", _file(root))
     wanted = F.col("text_rel").isNotNull() & (F.col("text_size") <= MAX_CAPTION_BYTES)
     texts = _uris(files.where(wanted), root, "text_rel")
@@ -280,7 +288,7 @@ def _parse_sidecars(spark: SparkSession, config: Config, root: Root, files: Data
         joined = joined.withColumn("text", F.lit(None).cast("binary"))
     parse = functools.partial(rows.parse_sidecars, crawler=config.crawl.format)
     selected = joined.select("content", "file", "rel", "modified_at", "names", "text")
-    return [selected.mapInArrow(parse, rows.ITEM_DDL)]
+    return selected.mapInArrow(parse, rows.ITEM_DDL)
 
 
 def numbered(items: DataFrame, *, cut: bool) -> DataFrame:
@@ -312,7 +320,7 @@ def numbered(items: DataFrame, *, cut: bool) -> DataFrame:
     )
 
 
-def passed_over(items: DataFrame, todo: DataFrame) -> DataFrame:
+def _passed_over(items: DataFrame, todo: DataFrame) -> DataFrame:
     """Faults for plain files of which Hadoop's reader passed over a line that no memory would hold: their pieces
     have fewer bytes than the file."""
     read = items.where(F.col("block_bytes").isNotNull()).groupBy("file").agg(F.sum("block_bytes").alias("n"))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame, Row
@@ -54,8 +56,7 @@ def pending(lake: Lake, config: Config) -> dict[str, int]:
     root = crawl.find_root(spark, config)
     listing = crawl.list_files(spark, root)
     if not all(lake.exists(table) for table in ("source_files", "quarantine", "post_images")):
-        states = listing.withColumns({"known": F.lit(None).cast("string"), "changed": F.lit(True)})
-        return {"metadata_files": reading.readings(states, config, root).count()}
+        return {"metadata_files": reading.readings(reading.all_new(listing), config, root).count()}
     states = reading.with_states(listing, lake, reread=config.crawl.reread)
     return {
         "metadata_files": reading.readings(states, config, root).count(),
@@ -75,9 +76,9 @@ def run(context: Context) -> StageReport:
 def _ingest_files(context: Context, staging: Staging) -> StageReport:
     spark, lake, config = context.spark, context.lake, context.config
     root = crawl.find_root(spark, config)
-    states = reading.with_states(crawl.list_files(spark, root), lake, reread=config.crawl.reread)
-    states = staging.keep("states", states)
-    work = _look_around(lake, states, config)
+    filled = _filled(lake)
+    states = _states(context, root, filled, staging)
+    work = _look_around(lake, states, config, filled)
     warnings = []
     if not work.metadata:
         wanted = _WHAT.get(config.crawl.format, "metadata file of this format")
@@ -85,12 +86,11 @@ def _ingest_files(context: Context, staging: Staging) -> StageReport:
     if not work.to_read and not work.pictures:
         return StageReport(STAGE, counters={"files_unchanged": work.unchanged}, warnings=warnings)
     todo = staging.keep("todo", reading.readings(states, config, root))
-    n = todo.count() if work.to_read else 0
-    items = reading.read_items(spark, config, root, todo, n, staging)
+    items = reading.read_items(spark, config, root, todo, staging) if work.to_read else reading.no_items(spark)
     members = None
     if config.crawl.format != "jsonl":
         members = _members(states, config, root, todo)
-    source = _Source(todo, items, members, states, root, 0)
+    source = _Source(todo, items, members, states, root, 0, filled)
     return _ingest(context, staging, source, {"files_unchanged": work.unchanged}, warnings)
 
 
@@ -98,10 +98,10 @@ def _ingest_table(context: Context, staging: Staging) -> StageReport:
     spark, lake, config = context.spark, context.lake, context.config
     found = TableCrawl(spark, config)
     root = found.root
+    filled = _filled(lake)
     states = None
     if root is not None and "images" in found.columns:
-        states = reading.with_states(crawl.list_files(spark, root), lake, reread=config.crawl.reread)
-        states = staging.keep("states", states)
+        states = _states(context, root, filled, staging)
     unchanged = found.is_unchanged(lake)
     if unchanged and (states is None or not _changed_pictures(lake, states).limit(1).count()):
         return StageReport(STAGE, counters={"files_unchanged": 1})
@@ -110,14 +110,15 @@ def _ingest_table(context: Context, staging: Staging) -> StageReport:
     n = items.count()
     warnings = [] if n or unchanged else [f"the crawl at {config.crawl.path} is empty: the table has no row"]
     mean = (found.size or 0) // max(1, n)
-    source = _Source(todo, items, None, states, root, mean)
+    source = _Source(todo, items, None, states, root, mean, filled)
     return _ingest(context, staging, source, {"files_unchanged": int(unchanged)}, warnings)
 
 
 @dataclass(frozen=True)
 class _Source:
     """What was read: the files (`todo`), their items, for sidecar formats all files of the posts (`members`), the
-    state of every file (None for a table of bytes), the folder, and the bytes of a table's row."""
+    state of every file (None for a table of bytes), the folder, the bytes of a table's row, and which of the lake's
+    tables have rows."""
 
     todo: DataFrame
     items: DataFrame
@@ -125,6 +126,7 @@ class _Source:
     states: DataFrame | None
     root: Root | None
     mean_row_bytes: int
+    filled: frozenset[str]
 
     @property
     def files(self) -> DataFrame:
@@ -133,7 +135,25 @@ class _Source:
         return own if self.members is None else own.union(self.members.select("file")).distinct()
 
 
-def _look_around(lake: Lake, states: DataFrame, config: Config) -> _Work:
+def _filled(lake: Lake) -> frozenset[str]:
+    """Which of the tables that ingest looks things up in have rows: a first run needs no look-ups."""
+    found = [
+        lake.read(table).limit(1).select(F.lit(table).alias("table"))
+        for table in ("source_files", "posts", "post_images")
+    ]
+    found.append(quarantine.held(lake).limit(1).select(F.lit("quarantine").alias("table")))
+    return frozenset(row["table"] for row in reduce(DataFrame.union, found).collect())  # four rows at most
+
+
+def _states(context: Context, root: Root, filled: frozenset[str], staging: Staging) -> DataFrame:
+    """The state of every file of the crawl, kept."""
+    listing = crawl.list_files(context.spark, root)
+    if "source_files" not in filled:
+        return staging.keep("states", reading.all_new(listing))
+    return staging.keep("states", reading.with_states(listing, context.lake, reread=context.config.crawl.reread))
+
+
+def _look_around(lake: Lake, states: DataFrame, config: Config, filled: frozenset[str]) -> _Work:
     metadata = reading.is_metadata(config)
     worth = metadata & reading.since(config)
     row = states.agg(
@@ -142,7 +162,7 @@ def _look_around(lake: Lake, states: DataFrame, config: Config) -> _Work:
         F.count(F.when(worth & F.col("changed"), 1)).alias("changed"),
     ).first()
     assert row is not None
-    again = _changed_pictures(lake, states).limit(1).count()
+    again = _changed_pictures(lake, states).limit(1).count() if filled & {"quarantine", "post_images"} else 0
     return _Work(row["metadata"], row["unchanged"], row["changed"] > 0, again)
 
 
@@ -182,10 +202,8 @@ def _ingest(
     lake, config = context.lake, context.config
     totals = _totals(source.items)
     _refuse_long_files(totals, config)
-    items = reading.numbered(
-        source.items.unionByName(reading.passed_over(source.items, source.todo)), cut=bool(totals["max_start"])
-    )
-    fresh = lake.read("posts").isEmpty()
+    items = reading.numbered(source.items, cut=bool(totals["max_start"]))
+    fresh = "posts" not in source.filled
     names, moved = _identities(lake, config, items, totals, staging, fresh)
     if names is not None:
         items = users.resolve(items, names)
@@ -201,39 +219,44 @@ def _ingest(
         decided = posts.count_positions(decided, lake)
     decided = staging.keep("decided", decided)
     sums = decided.agg(
+        F.coalesce(F.sum("records"), F.lit(0)).alias("records"),
         F.coalesce(F.sum("read"), F.lit(0)).alias("read"),
         F.coalesce(F.sum("superseded"), F.lit(0)).alias("superseded"),
         F.coalesce(F.sum(F.col("is_new").cast("int")), F.lit(0)).alias("written"),
-        F.coalesce(F.sum(F.size("images")), F.lit(0)).alias("listed"),
     ).first()
     assert sums is not None
     bad_records = quarantine.bad_records(items)
-    faults = items.where(F.col("kind") == rows.FAULT).count() if totals["faults"] or totals["plain_bytes"] else 0
+    faults = totals["faults"]
     read = sums["read"] + faults
-    _adds_up("records", read, sums["written"] + sums["superseded"] + faults)
+    _adds_up("records", totals["records"], sums["records"])
+    _adds_up("posts", read, sums["written"] + sums["superseded"] + faults)
     too_many = _excess("records", read, faults, bad_records, config)
     if too_many is not None:
-        alone = quarantine.scope(lake, bad_records, source.files, None, None)
-        quarantine.write(lake, bad_records, alone)
+        quarantine.write(lake, bad_records, quarantine.scope(lake, bad_records, source.files, None, None))
         raise too_many
 
-    seen_pictures = _look_at_pictures(context, staging, source, decided, fresh)
-    checked, files, seen, n_read, mean = seen_pictures
+    checked, files, seen, n_read, mean, n_places = _look_at_pictures(context, staging, source, decided, fresh)
     tally = checked.agg(
         F.count("*").alias("n"), F.count("reason").alias("bad"), F.count("image_id").alias("good")
     ).first()
     assert tally is not None
-    _adds_up("pictures", tally["n"], tally["bad"] + tally["good"])
-    bad = bad_records.unionByName(quarantine.bad_pictures(checked))
-    scope = quarantine.scope(lake, bad, source.files, decided, checked)
+    _adds_up("pictures", n_places, tally["bad"] + tally["good"])
+    bad = staging.keep("bad", bad_records.unionByName(quarantine.bad_pictures(checked)))
+    if "quarantine" in source.filled:
+        scope = staging.keep("scope", quarantine.scope(lake, bad, source.files, decided, checked))
+    else:
+        scope = bad.select("record_id")
     too_many = _excess("pictures", tally["n"], tally["bad"], checked.where(F.col("reason").isNotNull()), config)
     if too_many is not None:
         quarantine.write(lake, bad, scope)
         raise too_many
 
-    new_images = pictures.write_images(lake, config, seen, n_read, mean) if n_read else 0
-    _write_post_images(lake, decided, checked, moved)
-    _write_posts(lake, records, decided, moved)
+    with ThreadPoolExecutor(2) as lanes:
+        # Neither waits for the other; a killed run is made up for in whole by the next one.
+        of_pictures = lanes.submit(_write_pictures, lake, config, seen, n_read, mean, decided, checked, moved)
+        of_posts = lanes.submit(_write_posts, lake, records, decided, moved, fresh)
+        new_images = of_pictures.result()
+        of_posts.result()
     kept = None if moved is None else quarantine.renamed(lake, decided, moved, scope)
     quarantine.write(lake, bad, scope, kept)
     lake.write("source_files", _source_files(source, checked, files, config))
@@ -273,7 +296,6 @@ def _totals(items: DataFrame) -> Row:
         F.count(F.when(F.col("part"), 1)).alias("parts"),
         F.count(F.when(only_name, 1)).alias("only_name"),
         F.coalesce(F.max("block_start"), F.lit(0)).alias("max_start"),
-        F.count("block_bytes").alias("plain_bytes"),
     )
     sums = [
         F.coalesce(F.sum(name), F.lit(0)).alias(name)
@@ -285,7 +307,6 @@ def _totals(items: DataFrame) -> Row:
             "unknown_keys",
             "parts",
             "only_name",
-            "plain_bytes",
         )
     ]
     most = F.max(F.struct((F.col("records") + F.col("faults")).alias("n"), "file")).alias("most")
@@ -327,23 +348,30 @@ def _identities(
 
 def _look_at_pictures(
     context: Context, staging: Staging, source: _Source, decided: DataFrame, fresh: bool
-) -> tuple[DataFrame, DataFrame | None, DataFrame, int, int]:
+) -> tuple[DataFrame, DataFrame | None, DataFrame, int, int, int]:
     """(what came of each place, the files of the places, what the opened ones are, how many were opened, their mean
-    bytes); all kept."""
-    spark, lake, config = context.spark, context.lake, context.config
+    bytes, how many places there are); all kept."""
+    lake, config = context.lake, context.config
+    spark = context.spark
     places = pictures.wanted(decided, source.states, lake, source.root, fresh=fresh)
     places = staging.keep("places", places)
+    listed = places.agg(F.count("*").alias("n"), F.count(F.when(F.col("has_bytes"), 1)).alias("in_columns")).first()
+    assert listed is not None
     files, n, mean = None, 0, 0
     if source.states is not None and source.root is not None:
         files = pictures.find_files(spark, places, source.states, source.root)
-        files = staging.keep("files", pictures.with_known_ids(files, lake))
+        if "post_images" in source.filled:
+            files = pictures.with_known_ids(files, lake)
+        else:
+            files = files.withColumn("image_id", F.lit(None).cast("string"))
+        files = staging.keep("files", files)
         opened = pictures.to_read(files, config)
         size = opened.agg(F.count("*").alias("n"), F.avg("size").cast("bigint").alias("mean")).first()
         assert size is not None
         n, mean = size["n"], size["mean"] or 0
         if n:
             pictures.look(context, config, opened, source.root, staging, n, mean)
-    in_columns = places.where("has_bytes").count() if source.mean_row_bytes else 0
+    in_columns = listed["in_columns"]
     if in_columns:
         mean = max(mean, source.mean_row_bytes)
         pictures.look_in_columns(context, config, places, source.items, staging, mean)
@@ -351,10 +379,21 @@ def _look_at_pictures(
     empty = spark.createDataFrame([], crawl.struct(pictures.SEEN_DDL))
     seen = staging.read("pictures", empty) if n else empty
     checked = staging.keep("checked", pictures.check(places, files, seen, config))
-    return checked, files, seen, n, mean
+    return checked, files, seen, n, mean, listed["n"]
 
 
-def _write_post_images(lake: Lake, decided: DataFrame, checked: DataFrame, moved: DataFrame | None) -> None:
+def _write_pictures(
+    lake: Lake,
+    config: Config,
+    seen: DataFrame,
+    n: int,
+    mean: int,
+    decided: DataFrame,
+    checked: DataFrame,
+    moved: DataFrame | None,
+) -> int:
+    """Write `images` and `post_images`. Returns the number of new pictures."""
+    added = pictures.write_images(lake, config, seen, n, mean) if n else 0
     held = lake.read("post_images").drop("run_id")
     rows_ = checked.where(F.col("image_id").isNotNull()).select("post_id", "position", "image_id", "source_ref")
     whole = decided.where(F.col("is_new") & ~F.col("is_part")).select("post_id")
@@ -376,9 +415,11 @@ def _write_post_images(lake: Lake, decided: DataFrame, checked: DataFrame, moved
             .select("post_id", "position", "last.*")
         )
     lake.write("post_images", rows_, scope=scope)
+    return added
 
 
-def _write_posts(lake: Lake, records: DataFrame, decided: DataFrame, moved: DataFrame | None) -> None:
+def _write_posts(lake: Lake, records: DataFrame, decided: DataFrame, moved: DataFrame | None, fresh: bool) -> None:
+    """Write `posts`, `post_counts` and `users`."""
     touched = decided.select("user_id").union(decided.select(F.explode("old_user_ids"))).distinct()
     lake.write("posts", posts.rows_of(decided))
     counts = posts.counts_of(records)
@@ -397,6 +438,9 @@ def _write_posts(lake: Lake, records: DataFrame, decided: DataFrame, moved: Data
         lake.delete("post_counts", renamed.select("post_id", "crawled_at"))
         lake.delete("posts", gone.select(F.col("old").alias("post_id")))
     lake.write("users", users.rows_of(lake, touched, users.latest_sights(records)))
+    if fresh:
+        return
+    # Users whose last post went to another id.
     left = lake.read("users").join(touched, on="user_id", how="left_semi").select("user_id")
     lake.delete("users", left.join(lake.read("posts").select("user_id"), on="user_id", how="left_anti"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +15,24 @@ from profilelake.config import Config
 from profilelake.lake import Lake, open_lake
 from profilelake.ledger import StageReport
 from tests.clusters import planted
-from tests.conftest import SMALL
+from tests.conftest import SMALL, Place
 
 SETTINGS = (*SMALL, "clusters.k_min=5", "clusters.k_max=7", "clusters.k_step=1", "clusters.smoothing=1")
 
 
 @dataclass(frozen=True)
 class Clustered:
-    """A lake and the configuration that it is used with."""
+    """A lake and the configuration that it is used with; `folder` is the test's own."""
 
-    spark: SparkSession
+    place: Place
     folder: Path
 
+    @property
+    def spark(self) -> SparkSession:
+        return self.place.spark
+
     def config(self, *arguments: str) -> Config:
-        places = (f"lake.path={self.folder / 'lake'}", f"report.path={self.folder / 'report'}")
+        places = (f"lake.path={self.place.path}", f"report.path={self.folder / 'report'}")
         return configuration.load(arguments=[*SETTINGS, *places, *arguments])
 
     def open(self, run_id: str | None = None) -> Lake:
@@ -39,49 +42,38 @@ class Clustered:
         return stage.run(self.spark, self.config(*arguments))
 
 
-def _schema(spark: SparkSession, folder: Path) -> None:
-    """Dropping a schema deletes its folder: one of its own keeps a lake that several tests share."""
-    spark.sql(f"CREATE SCHEMA IF NOT EXISTS profilelake LOCATION '{folder / 'schema'}'")
-
-
 @pytest.fixture(scope="session")
-def _inputs(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unclustered(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten pictures of each planted group, not clustered yet."""
-    made = Clustered(spark, tmp_path_factory.mktemp("planted"))
-    _schema(spark, made.folder)
+    made = Clustered(place, tmp_path_factory.mktemp("planted"))
+    place.put_down()
     planted.put(made.open("0"), planted.every(range(10)), content=True)
-    return made.folder
+    place.lay_by(made.folder / "lake")
+    return made.folder / "lake"
 
 
 @pytest.fixture(scope="session")
-def _clustered(spark: SparkSession, _inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _clustered(place: Place, unclustered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same after one run of the stage."""
-    made = Clustered(spark, tmp_path_factory.mktemp("clustered"))
-    shutil.copytree(_inputs / "lake", made.folder / "lake")
-    _schema(spark, made.folder)
+    made = Clustered(place, tmp_path_factory.mktemp("clustered"))
+    place.put_down(unclustered)
     made.run()
-    return made.folder
+    place.lay_by(made.folder / "lake")
+    return made.folder / "lake"
 
 
 @pytest.fixture
-def inputs(spark: SparkSession, _inputs: Path, tmp_path: Path) -> Clustered:
-    """A copy of the lake with ten pictures of each planted group, not clustered yet."""
-    shutil.copytree(_inputs / "lake", tmp_path / "lake")
-    return Clustered(spark, tmp_path)
+def inputs(place: Place, unclustered: Path, tmp_path: Path) -> Clustered:
+    """The lake with ten pictures of each planted group, not clustered yet."""
+    place.put_down(unclustered)
+    return Clustered(place, tmp_path)
 
 
 @pytest.fixture
-def clustered(spark: SparkSession, _clustered: Path, tmp_path: Path) -> Clustered:
-    """A copy of that lake after one run of the stage."""
-    shutil.copytree(_clustered / "lake", tmp_path / "lake")
-    return Clustered(spark, tmp_path)
-
-
-@pytest.fixture
-def seen(spark: SparkSession, _clustered: Path) -> Clustered:
-    """That lake itself, for tests that only look."""
-    _schema(spark, _clustered)
-    return Clustered(spark, _clustered)
+def clustered(place: Place, _clustered: Path, tmp_path: Path) -> Clustered:
+    """That lake after one run of the stage."""
+    place.put_down(_clustered)
+    return Clustered(place, tmp_path)
 
 
 @pytest.fixture

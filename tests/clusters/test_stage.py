@@ -46,8 +46,8 @@ def reference(lake, purpose="categories"):
     return {name: (c, a, s if sizes[c] > 1 else 0.0) for name, (c, a, s) in found.items()}
 
 
-def test_planted_groups_are_found_and_named(seen):
-    lake = seen.open()
+def test_planted_groups_are_found_and_named(clustered):
+    lake = clustered.open()
     assert categories(lake) == expected(range(10))
     rows = lake.read("cluster_centroids").where("purpose = 'categories'").orderBy("cluster_id").collect()
     assert [row["size"] for row in rows] == [40, 10, 10, 10, 10, 10]
@@ -60,8 +60,8 @@ def test_planted_groups_are_found_and_named(seen):
     assert all(row["drift"] is None and row["warning"] is None for row in fits.values())
 
 
-def test_assignments_and_scores_are_those_of_an_independent_computation(seen):
-    lake = seen.open()
+def test_assignments_and_scores_are_those_of_an_independent_computation(clustered):
+    lake = clustered.open()
     wanted = reference(lake)
     rows = lake.read("image_clusters").where("purpose = 'categories'").collect()
     assert {row["image_id"] for row in rows} == set(wanted)
@@ -210,14 +210,14 @@ def test_selfies_are_clustered_again_when_others_are_called_so(clustered):
     assert {kind for _, kind in categories(lake).values()} == {None}
 
 
-def test_fewer_than_four_selfies_have_no_kinds(spark, lake, make_config):
+def test_fewer_than_four_selfies_have_no_kinds(spark, lake, make_lake_config):
     put(lake, [*((group, n) for group in ("cats", "food") for n in range(4)), *(("selfies_in", n) for n in range(3))])
-    report = stage.run(spark, make_config("clusters.k=3"))
+    report = stage.run(spark, make_lake_config("clusters.k=3"))
     assert "no kinds of selfie: 3 distinct pictures are too few to cluster, 4 are needed" in report.warnings
     assert {kind for _, kind in categories(lake).values()} == {None}
     assert lake.read("cluster_fits").where("purpose = 'selfie'").isEmpty()
     put(lake, [("selfies_out", 0)])
-    assert stage.run(spark, make_config("clusters.k=3")).counters["assigned_selfies"] == 4
+    assert stage.run(spark, make_lake_config("clusters.k=3")).counters["assigned_selfies"] == 4
 
 
 def test_without_pictures_or_with_one_the_stage_is_skipped(spark, lake, lake_config):
@@ -230,27 +230,27 @@ def test_without_pictures_or_with_one_the_stage_is_skipped(spark, lake, lake_con
     assert lake.read("image_clusters").isEmpty()
 
 
-def test_fewer_pictures_than_k_try_what_is_possible(spark, lake, make_config):
+def test_fewer_pictures_than_k_try_what_is_possible(spark, lake, make_lake_config):
     put(lake, [("cats", 1), ("cats", 2), ("food", 1), ("food", 2)])
-    report = stage.run(spark, make_config("clusters.k_min=10", "clusters.k_max=100"))
+    report = stage.run(spark, make_lake_config("clusters.k_min=10", "clusters.k_max=100"))
     assert "there are only 4 distinct pictures: k from 2 to 4 was tried" in report.warnings[0]
     assert sorted(row["k"] for row in lake.read("cluster_sweeps").collect()) == [2, 3, 4]
-    report = stage.run(spark, make_config("clusters.k=60", "clusters.refit=true"))
+    report = stage.run(spark, make_lake_config("clusters.k=60", "clusters.refit=true"))
     assert "k = 60 was asked for, but there are only 4 distinct pictures" in report.warnings[0]
     alone = lake.read("image_clusters").collect()
     assert len(alone) == 4
     assert {(row["distance"], row["silhouette"]) for row in alone} == {(0.0, 0.0)}
 
 
-def test_vectors_of_other_weights_are_left_out(spark, lake, make_config):
+def test_vectors_of_other_weights_are_left_out(spark, lake, make_lake_config):
     put(lake, [(group, n) for group in ("cats", "food") for n in range(3)])
     later = [(group, n) for group in ("cats", "food") for n in range(3, 7)]
     put(lake, later, weights="c" * 64, shift=1, run_id="1")
-    report = stage.run(spark, make_config("clusters.k=2"))
+    report = stage.run(spark, make_lake_config("clusters.k=2"))
     assert (report.rows_in, report.rows_out) == (8, 8)
     assert report.warnings[0].startswith("6 pictures have efficientnet_lite0 vectors of other weights")
     report = stage.run(
-        spark, make_config("clusters.k=2", f"images.weights_sha256.efficientnet_lite0={planted.WEIGHTS}")
+        spark, make_lake_config("clusters.k=2", f"images.weights_sha256.efficientnet_lite0={planted.WEIGHTS}")
     )
     assert report.rows_out == 6
     fits = lake.read("cluster_fits").where("current").collect()
@@ -258,21 +258,22 @@ def test_vectors_of_other_weights_are_left_out(spark, lake, make_config):
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_completed_by_the_next(inputs, killed_after, seen):
-    undisturbed = seen.open()
+def test_a_killed_run_is_completed_by_the_next(clustered, unclustered, killed_after):
+    undisturbed = clustered.open()
     wanted = {table: contents(undisturbed, table) for table in TABLES}
+    clustered.place.put_down(unclustered)
     deaths = 0
     while True:
         killed_after(1)
         try:
-            inputs.run()
+            clustered.run()
             break
         except KeyboardInterrupt:
             deaths += 1
             assert deaths < 20
     # five commits of the categories, four of the kinds of selfie
     assert deaths == 9
-    lake = inputs.open()
+    lake = clustered.open()
     assert {table: contents(lake, table) for table in TABLES} == wanted
     assert categories(lake) == expected(range(10))
     assert len(contents(lake, "figure_data")) == 7

@@ -99,9 +99,9 @@ def test_a_rerun_writes_nothing_and_new_pictures_leave_old_rows_alone(filled: La
 
 
 def test_a_killed_pass_goes_on_where_it_stopped(
-    filled: Lake, make_config: object, monkeypatch: pytest.MonkeyPatch
+    filled: Lake, make_lake_config: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config("images.chunk=2")  # type: ignore[operator]
+    config = make_lake_config("images.chunk=2")  # type: ignore[operator]
     original = Lake.write
     calls = []
 
@@ -123,18 +123,18 @@ def test_a_killed_pass_goes_on_where_it_stopped(
     assert len(killed["quarantine"]) == 2
 
 
-def test_other_face_settings_make_faces_anew_and_nothing_else(filled: Lake, make_config: object) -> None:
-    images.run(filled.spark, make_config())  # type: ignore[operator]
+def test_other_face_settings_make_faces_anew_and_nothing_else(filled: Lake, make_lake_config: object) -> None:
+    images.run(filled.spark, make_lake_config())  # type: ignore[operator]
     before = versions(filled)
-    report = images.run(filled.spark, make_config("images.face_min_score=0.5"))  # type: ignore[operator]
+    report = images.run(filled.spark, make_lake_config("images.face_min_score=0.5"))  # type: ignore[operator]
     after = versions(filled)
     assert report.rows_in == 4  # the broken picture stays refused
     assert {name for name in after if after[name] != before[name]} == {"image_faces"}
 
 
-def test_too_many_bad_pictures_end_the_run(filled: Lake, make_config: object) -> None:
+def test_too_many_bad_pictures_end_the_run(filled: Lake, make_lake_config: object) -> None:
     with pytest.raises(TooManyBadRecords, match=r"1 of 5 new pictures \(20.0%\) cannot be decoded"):
-        images.run(filled.spark, make_config("quarantine.max_share=0.1"))  # type: ignore[operator]
+        images.run(filled.spark, make_lake_config("quarantine.max_share=0.1"))  # type: ignore[operator]
 
 
 def test_weights_are_checked_before_spark_starts(make_config: object, tmp_path: Path) -> None:

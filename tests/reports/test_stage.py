@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from profilelake.ledger import StageReport
 from profilelake.reports import facts, page, stage
 from profilelake.reports.facts import Category, Facts
 from profilelake.tables import TABLES
-from tests.conftest import SMALL
+from tests.conftest import SMALL, Place
 from tests.reports.pages import read, texts
 from tests.reports.synthetic import FIT, HOSTILE, RUN, Synthetic, make
 
@@ -42,20 +41,21 @@ class Reported:
 
 
 def versions(lake: Lake) -> dict[str, int]:
-    return {name: lake.version(name) for name in TABLES if name != "runs"}
+    return lake.versions(name for name in TABLES if name != "runs")
 
 
 @pytest.fixture(scope="module")
-def reported(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Reported:
+def reported(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Reported:
     folder = tmp_path_factory.mktemp("reported")
     config = configuration.load(
         arguments=[
-            *SMALL, f"lake.path={folder / 'lake'}", f"report.path={(folder / 'report').as_uri()}",
+            *SMALL, f"lake.path={place.put_down()}", f"report.path={(folder / 'report').as_uri()}",
             f"crawl.path={folder / 'secret place' / 'summer crawl'}", f"report.users={SHOWN}",
             f"report.examples={EXAMPLES}",
         ]
     )  # fmt: skip
     synthetic = make()
+    spark = place.spark
     lake = open_lake(spark, config, run_id="test")
     synthetic.write(lake)
     before = versions(lake)
@@ -212,11 +212,8 @@ def test_hostile_names_and_records_are_text(reported: Reported) -> None:
     assert any(HOSTILE in element.text for element in elements if element.tag == "th")
 
 
-def test_an_empty_lake_gets_a_page_that_says_so(
-    spark: SparkSession, make_config: Callable[..., Config], tmp_path: Path
-) -> None:
-    config = make_config()
-    report = stage.run(spark, config)
+def test_an_empty_lake_gets_a_page_that_says_so(spark: SparkSession, lake_config: Config, tmp_path: Path) -> None:
+    report = stage.run(spark, lake_config)
     html = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     read(html)
     assert (report.status, report.rows_in, report.rows_out) == ("done", 0, 0)
