@@ -117,6 +117,8 @@ class Lake:
         if own_run:
             rows = rows.withColumn("run_id", F.lit(self.run_id))
         rows = rows.select([c.name for c in declared.columns])
+        if declared.kind == "replace":
+            rows = rows.persist(StorageLevel.DISK_ONLY)  # they are looked at twice: what is new, and what is gone
         source = _reduced(declared, rows, self.spark.table(self.name(table)), scope)
         source = source.persist(StorageLevel.DISK_ONLY)
         try:
@@ -129,6 +131,8 @@ class Lake:
                 added.write.format("delta").mode("append").saveAsTable(self.name(table))
         finally:
             source.unpersist()
+            if declared.kind == "replace":
+                rows.unpersist()
         if result.changed:
             log.debug("%s: %s", table, result)
         return result

@@ -90,9 +90,9 @@ def _clean_session(request: pytest.FixtureRequest) -> Iterator[None]:
     if "spark" in request.fixturenames:
         session: SparkSession = request.getfixturevalue("spark")
         session.catalog.clearCache()
-        for table in session.catalog.listTables("default"):
-            if table.isTemporary:
-                session.catalog.dropTempView(table.name)
+        for view in session.sql("SHOW VIEWS IN default").collect():
+            if view["isTemporary"]:
+                session.catalog.dropTempView(view["viewName"])
         session.catalog.setCurrentDatabase("default")
         if not session.catalog.databaseExists("profilelake"):
             return

@@ -272,12 +272,15 @@ def check(places: DataFrame, files: DataFrame | None, seen: DataFrame, config: C
     judged = known.join(found, on="canon", how="left").withColumn("image_id", F.coalesce("image_id", "new_id"))
     too_large = F.col("size") > limit
     is_bytes = F.col("has_bytes")
+    # Spark's readers pass over files without bytes: the listing alone tells of them.
+    is_empty = F.col("found_rel").isNotNull() & (F.col("size") == 0)
     reason = (
         F.when(F.col("image_id").isNotNull(), F.lit(None).cast("string"))
         .when(F.col("bad").isNotNull(), F.col("bad"))
         .when(is_bytes, "image_missing")
         .when(F.col("rel").isNull() | F.coalesce("outside", F.lit(False)), "path_outside_crawl")
         .when(F.col("found_rel").isNotNull() & too_large, "image_too_many_bytes")
+        .when(is_empty, "not_an_image")
         .otherwise("image_missing")
     )
     judged = judged.withColumn("reason", reason)
@@ -288,6 +291,7 @@ def check(places: DataFrame, files: DataFrame | None, seen: DataFrame, config: C
             F.col("reason") == "image_too_many_bytes",
             F.concat(F.format_number("size", 0), F.lit(f" bytes, more than {limit:,}")),
         )
+        .when(is_empty, "the file is empty")
         .when(F.col("found_rel").isNotNull(), "the file could not be read: it may have gone meanwhile")
         .otherwise("there is no such file in the crawl")
     )
