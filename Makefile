@@ -7,6 +7,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 SUBMIT := $(VENV)/bin/spark-submit
 FORMAT ?= jsonl
+# What only looks leaves no result to show.
+SHOWN := $(if $(filter --dry-run --help,$(ARGS)),@:,@$(PY) -m demo.show)
 
 # What runs here is the environment's own Spark, Python and configuration, whatever other Spark this shell is set to.
 # Set-up itself sees the shell's SPARK_CONF_DIR, which may name a mirror for Delta's jars.
@@ -29,12 +31,12 @@ ifdef CRAWL
 demo: setup ## build the demo lake and report; CRAWL=path FORMAT=instaloader: of your own crawl
 	@$(SUBMIT) jobs/build_profiles.py --config conf/demo.yaml \
 	  "crawl.path=$(CRAWL)" "crawl.format=$(FORMAT)" lake.path=data/own/lake report.path=data/own/report $(ARGS)
-	@$(PY) -m demo.show --config conf/demo.yaml lake.path=data/own/lake report.path=data/own/report
+	$(SHOWN) --config conf/demo.yaml lake.path=data/own/lake report.path=data/own/report
 else
 demo: setup
 	@$(PY) -m demo.make_crawl --out data/demo/crawl
 	@$(SUBMIT) jobs/build_profiles.py --config conf/demo.yaml $(ARGS)
-	@$(PY) -m demo.show --config conf/demo.yaml
+	$(SHOWN) --config conf/demo.yaml
 endif
 
 .PHONY: sql

@@ -1,9 +1,8 @@
-"""The main job as a user submits it: in a process of its own, through spark-submit."""
+"""The main job as a user submits it."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,52 +10,14 @@ from typing import Any
 
 import pytest
 
-from demo import make_crawl
-
-ROOT = Path(__file__).resolve().parents[2]
-SUBMIT = Path(sys.executable).with_name("spark-submit")
+from tests.jobs.conftest import ROOT, submit
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
-
-
-def submit(job: str, *arguments: str, environment: dict[str, str] | None = None) -> tuple[int, dict[str, Any], str]:
-    """Exit status, the JSON object of the last line, and standard error."""
-    done = subprocess.run(
-        [str(SUBMIT), "--driver-memory", "2g", f"jobs/{job}.py", "--config", "conf/demo.yaml", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    lines = done.stdout.strip().splitlines()
-    assert lines, done.stderr[-3000:]
-    return done.returncode, json.loads(lines[-1]), done.stderr
 
 
 def deltas(lake: Path) -> set[str]:
     """Every commit of every table but the ledger."""
     return {str(path.relative_to(lake)) for path in lake.glob("*/_delta_log/*.json") if path.parts[-3] != "runs"}
-
-
-@pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    base = tmp_path_factory.mktemp("job")
-    make_crawl.main(["--small", "--out", str(base / "crawl")])
-    return (
-        f"crawl.path={base / 'crawl'}",
-        f"lake.path={base / 'lake'}",
-        f"report.path={base / 'report'}",
-        "clusters.k_min=4",
-        "clusters.k_max=16",
-        "clusters.k_step=4",
-        "quarantine.max_share=0.5",
-    )
-
-
-@pytest.fixture(scope="module")
-def built(places: tuple[str, ...]) -> tuple[int, dict[str, Any], str]:
-    return submit("build_profiles", *places)
 
 
 def _lake(places: tuple[str, ...]) -> Path:
