@@ -127,8 +127,7 @@ class Lake:
                 self._merge(declared, source)
             elif result.inserted:
                 # Rows that are all new need none of a MERGE's passes; the run holds the lake, so nobody else adds them.
-                added = source.select([c.name for c in declared.columns])
-                added.write.format("delta").mode("append").saveAsTable(self.name(table))
+                source.select(rows.columns).write.format("delta").mode("append").saveAsTable(self.name(table))
         finally:
             source.unpersist()
             if declared.kind == "replace":

@@ -181,9 +181,9 @@ def test_a_lake_of_the_previous_minor_is_brought_up(
     assert "added columns to toy_append: note" in caplog.text
     assert "added tables: toy_new" in caplog.text
     assert rows(newer, "toy_append") == [("a", 1, "first", None)]
-    versions = {name: newer.version(name) for name in grown}
+    versions = newer.versions(grown)
     open_lake(toys.spark, lake_config, run_id="third")
-    assert {name: newer.version(name) for name in grown} == versions
+    assert newer.versions(grown) == versions
 
 
 def test_another_lake_in_the_same_session_is_another_lake(toys: Lake, make_config: Callable[..., Config]) -> None:

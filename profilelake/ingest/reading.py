@@ -179,9 +179,9 @@ def read_items(spark: SparkSession, config: Config, root: Root, todo: DataFrame,
     if counts["closed"]:
         kept = staging.keep("items", _without_opening(todo))
     chunks = -(-counts["opened"] // FILES_A_JOB)
+    parse = _parse_jsonl if config.crawl.format == "jsonl" else _parse_sidecars
     for chunk in range(chunks):
         mine = todo.where(_is_opened() & (F.pmod(F.xxhash64("file"), F.lit(chunks)) == chunk))
-        parse = _parse_jsonl if config.crawl.format == "jsonl" else _parse_sidecars
         with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": _LINES_A_BATCH}):
             parsed = parse(spark, config, root, mine)
             if parsed is not None:

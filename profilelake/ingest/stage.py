@@ -235,12 +235,13 @@ def _ingest(
         quarantine.write(lake, bad_records, quarantine.scope(lake, bad_records, source.files, None, None))
         raise too_many
 
-    checked, files, seen, n_read, mean, n_places = _look_at_pictures(context, staging, source, decided, fresh)
+    found = _look_at_pictures(context, staging, source, decided, fresh)
+    checked = found.checked
     tally = checked.agg(
         F.count("*").alias("n"), F.count("reason").alias("bad"), F.count("image_id").alias("good")
     ).first()
     assert tally is not None
-    _adds_up("pictures", n_places, tally["bad"] + tally["good"])
+    _adds_up("pictures", found.places, tally["bad"] + tally["good"])
     bad = staging.keep("bad", bad_records.unionByName(quarantine.bad_pictures(checked)))
     if "quarantine" in source.filled:
         scope = staging.keep("scope", quarantine.scope(lake, bad, source.files, decided, checked))
@@ -253,26 +254,26 @@ def _ingest(
 
     with ThreadPoolExecutor(2) as lanes:
         # Neither waits for the other; a killed run is made up for in whole by the next one.
-        of_pictures = lanes.submit(_write_pictures, lake, config, seen, n_read, mean, decided, checked, moved)
+        of_pictures = lanes.submit(_write_pictures, lake, config, found, decided, moved)
         of_posts = lanes.submit(_write_posts, lake, records, decided, moved, fresh)
         new_images = of_pictures.result()
         of_posts.result()
     kept = None if moved is None else quarantine.renamed(lake, decided, moved, scope)
     quarantine.write(lake, bad, scope, kept)
-    lake.write("source_files", _source_files(source, checked, files, config))
+    lake.write("source_files", _source_files(source, checked, found.files, config))
     return StageReport(
         STAGE,
         rows_in=read,
         rows_out=sums["written"],
         rows_quarantined=faults,
         rows_superseded=sums["superseded"],
-        images=n_read,
+        images=found.opened,
         counters={
             "posts_read": read,
             "posts_superseded": sums["superseded"],
             "pictures_read": tally["n"],
             "pictures_quarantined": tally["bad"],
-            "pictures_opened": n_read,
+            "pictures_opened": found.opened,
             "images_new": new_images,
             "hidden_likes": totals["hidden_likes"],
             "unknown_keys": totals["unknown_keys"],
@@ -346,11 +347,22 @@ def _identities(
     return names, users.moves(names, users.hashing(config)) if stale else None
 
 
+@dataclass(frozen=True)
+class _Pictures:
+    """What came of the pictures, kept: of each place (`checked`), their files (None for a table of bytes), what the
+    opened ones are (`seen`, `opened` of them, of `mean_bytes`), and how many places there are."""
+
+    checked: DataFrame
+    files: DataFrame | None
+    seen: DataFrame
+    opened: int
+    mean_bytes: int
+    places: int
+
+
 def _look_at_pictures(
     context: Context, staging: Staging, source: _Source, decided: DataFrame, fresh: bool
-) -> tuple[DataFrame, DataFrame | None, DataFrame, int, int, int]:
-    """(what came of each place, the files of the places, what the opened ones are, how many were opened, their mean
-    bytes, how many places there are); all kept."""
+) -> _Pictures:
     lake, config = context.lake, context.config
     spark = context.spark
     places = pictures.wanted(decided, source.states, lake, source.root, fresh=fresh)
@@ -371,29 +383,20 @@ def _look_at_pictures(
         n, mean = size["n"], size["mean"] or 0
         if n:
             pictures.look(context, config, opened, source.root, staging, n, mean)
-    in_columns = listed["in_columns"]
-    if in_columns:
+    if listed["in_columns"]:
         mean = max(mean, source.mean_row_bytes)
         pictures.look_in_columns(context, config, places, source.items, staging, mean)
-        n += in_columns
+        n += listed["in_columns"]
     empty = spark.createDataFrame([], crawl.struct(pictures.SEEN_DDL))
     seen = staging.read("pictures", empty) if n else empty
     checked = staging.keep("checked", pictures.check(places, files, seen, config))
-    return checked, files, seen, n, mean, listed["n"]
+    return _Pictures(checked, files, seen, n, mean, listed["n"])
 
 
-def _write_pictures(
-    lake: Lake,
-    config: Config,
-    seen: DataFrame,
-    n: int,
-    mean: int,
-    decided: DataFrame,
-    checked: DataFrame,
-    moved: DataFrame | None,
-) -> int:
+def _write_pictures(lake: Lake, config: Config, found: _Pictures, decided: DataFrame, moved: DataFrame | None) -> int:
     """Write `images` and `post_images`. Returns the number of new pictures."""
-    added = pictures.write_images(lake, config, seen, n, mean) if n else 0
+    checked, n = found.checked, found.opened
+    added = pictures.write_images(lake, config, found.seen, n, found.mean_bytes) if n else 0
     held = lake.read("post_images").drop("run_id")
     rows_ = checked.where(F.col("image_id").isNotNull()).select("post_id", "position", "image_id", "source_ref")
     whole = decided.where(F.col("is_new") & ~F.col("is_part")).select("post_id")

@@ -57,7 +57,7 @@ def test_fills_the_tables_once_and_follows_its_inputs(
     assert measures == [("a", 1 / 3, 1), ("b", 1.0, 1)]
     row = spark.table(filled.name("runs")).where("stage = 'behaviour'").collect()[0]
     inputs = {entry["table"]: entry["version"] for entry in row["inputs"]}
-    assert inputs == {name: filled.version(name) for name in (*behaviour.INPUTS, *OUTPUTS)}
+    assert inputs == filled.versions((*behaviour.INPUTS, *OUTPUTS))
 
     # nothing new: nothing is measured, nothing written
     before = versions(filled)

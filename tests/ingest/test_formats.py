@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,10 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from profilelake.ingest import stage
 from profilelake.lake import open_lake
 from tests.conftest import SHARED_DATA, Place
 from tests.ingest.crawls import ingest, picture, put, settings
-
-
-@pytest.fixture
-def empty(place: Place) -> Place:
-    """The place, with an empty lake."""
-    place.put_down()
-    return place
 
 
 def instagram(code: str, **changes: Any) -> bytes:
@@ -194,11 +189,9 @@ def test_a_folder_of_labelled_pictures_as_a_table(spark: SparkSession, empty: Pl
     columns = "crawl.columns={post_id: post_id, user_id: user_id, posted_at: posted_at, images: images}"
     config = settings(empty, str(table), "crawl.format=table", "crawl.source=caltech", columns)
     # paths in a table are taken from the folder that holds it
-    for path in files:
-        put(tmp_path, str(path.relative_to(folder)), path.read_bytes())
-    report = ingest(spark, config)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    report = stage.run(spark, config)
     lake = open_lake(spark, config)
-    assert report.report is not None
-    assert report.report.rows_out == len(files) == 1250
+    assert report.rows_out == len(files) == 1250
     assert lake.read("users").where(F.col("posts") == 25).count() == 50
-    assert not report.reasons
+    assert lake.read("quarantine").isEmpty()

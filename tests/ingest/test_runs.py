@@ -20,13 +20,6 @@ from tests.ingest.crawls import TABLES, WHEN, comparable, ingest, look, picture,
 LATER = WHEN + timedelta(days=1)
 
 
-@pytest.fixture
-def empty(place: Place) -> Place:
-    """The place, with an empty lake."""
-    place.put_down()
-    return place
-
-
 def lay(crawl: Path) -> None:
     put(crawl, "a.jsonl", [
         post(post_id="1", images=["1.jpg", "2.jpg", "late.jpg"], likes=3, caption="a #Tag"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,12 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SUBMIT = Path(sys.executable).with_name("spark-submit")
 
 
-def submit(job: str, *arguments: str, environment: dict[str, str] | None = None) -> tuple[int, dict[str, Any], str]:
+def submit(job: str, *arguments: str) -> tuple[int, dict[str, Any], str]:
     """Exit status, the JSON object of the last line, and all that was said (spark-submit joins both streams)."""
     done = subprocess.run(
         [str(SUBMIT), "--driver-memory", "2g", f"jobs/{job}.py", "--config", "conf/demo.yaml", *arguments],
         cwd=ROOT,
-        env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=900,
@@ -30,6 +28,11 @@ def submit(job: str, *arguments: str, environment: dict[str, str] | None = None)
     lines = done.stdout.strip().splitlines()
     assert lines, done.stderr[-3000:]
     return done.returncode, json.loads(lines[-1]), done.stdout + done.stderr
+
+
+def lake_of(places: tuple[str, ...]) -> Path:
+    """The folder of the small lake."""
+    return Path(places[1].removeprefix("lake.path="))
 
 
 @pytest.fixture(scope="session")

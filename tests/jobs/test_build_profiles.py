@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.conftest import ROOT, submit
+from tests.jobs.conftest import ROOT, lake_of, submit
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 
@@ -18,10 +18,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.model]
 def deltas(lake: Path) -> set[str]:
     """Every commit of every table but the ledger."""
     return {str(path.relative_to(lake)) for path in lake.glob("*/_delta_log/*.json") if path.parts[-3] != "runs"}
-
-
-def _lake(places: tuple[str, ...]) -> Path:
-    return Path(places[1].split("=", 1)[1])
 
 
 def test_a_build_ends_well_and_says_what_it_did(
@@ -40,10 +36,10 @@ def test_a_build_ends_well_and_says_what_it_did(
 
 
 def test_the_same_again_does_nothing(built: tuple[int, dict[str, Any], str], places: tuple[str, ...]) -> None:
-    before = deltas(_lake(places))
+    before = deltas(lake_of(places))
     status, summary, log = submit("build_profiles", *places)
     assert status == 0, log[-3000:]
-    assert deltas(_lake(places)) == before
+    assert deltas(lake_of(places)) == before
     images = next(stage for stage in summary["stages"] if stage["stage"] == "images")
     assert images["rows_in"] == 0
 
@@ -65,7 +61,7 @@ def test_profiles_can_be_asked_in_sql(built: tuple[int, dict[str, Any], str], pl
 
 
 def test_a_dry_run_writes_nothing(built: tuple[int, dict[str, Any], str], places: tuple[str, ...]) -> None:
-    lake = _lake(places)
+    lake = lake_of(places)
     before = sorted(str(path) for path in lake.rglob("*"))
     status, summary, _ = submit("build_profiles", *places, "--dry-run")
     assert status == 0

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.conftest import ROOT
+from tests.jobs.conftest import ROOT, lake_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 
@@ -31,7 +31,7 @@ def test_a_command_of_the_readme(
     command: str, built: tuple[int, dict[str, Any], str], places: tuple[str, ...], tmp_path: Path
 ) -> None:
     crawl, lake, report, *quick = places
-    base, own = str(Path(lake.split("=", 1)[1]).parent), str(tmp_path)
+    base, own = str(lake_of(places).parent), str(tmp_path)
     for named, here in {
         "path/to/crawl": f"{base}/crawl",
         "=instaloader": "=jsonl",

@@ -17,8 +17,7 @@ from profilelake.lake import Lake, open_lake
 from profilelake.ledger import StageReport
 from profilelake.reports import facts, page, stage
 from profilelake.reports.facts import Category, Facts
-from profilelake.tables import TABLES
-from tests.conftest import SMALL, Place
+from tests.conftest import SMALL, Place, versions
 from tests.reports.pages import read, texts
 from tests.reports.synthetic import FIT, HOSTILE, RUN, Synthetic, make
 
@@ -38,10 +37,6 @@ class Reported:
     before: dict[str, int]
     after: dict[str, int]
     pending: dict[str, int]
-
-
-def versions(lake: Lake) -> dict[str, int]:
-    return lake.versions(name for name in TABLES if name != "runs")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Place
+
+
+@pytest.fixture
+def empty(place: Place) -> Place:
+    """The place, with an empty lake."""
+    place.put_down()
+    return place
