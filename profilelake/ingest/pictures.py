@@ -177,6 +177,7 @@ def to_read(files: DataFrame, config: Config) -> DataFrame:
             F.col("rel").isNotNull()
             & ~F.col("outside")
             & F.col("image_id").isNull()
+            & (F.col("size") > 0)
             & (F.col("size") <= config.crawl.max_image_bytes)
         )
         .select("canon", "rel", "size")

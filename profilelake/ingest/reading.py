@@ -192,11 +192,12 @@ def read_items(spark: SparkSession, config: Config, root: Root, todo: DataFrame,
 
 
 def _is_opened() -> Column:
-    return F.col("problem").isNull() & F.col("stem").isNull() & ~_is_too_large()
+    return F.col("problem").isNull() & F.col("stem").isNull() & ~_is_misfit()
 
 
-def _is_too_large() -> Column:
-    return F.lower("rel").rlike(r"\.json(\.xz)?$") & (F.col("size") > JSON_LIMIT)
+def _is_misfit() -> Column:
+    """A sidecar that is too large, or empty: Spark's readers pass over files without bytes."""
+    return F.lower("rel").rlike(r"\.json(\.xz)?$") & ((F.col("size") > JSON_LIMIT) | (F.col("size") == 0))
 
 
 def _without_opening(todo: DataFrame) -> DataFrame:
@@ -214,6 +215,7 @@ def _without_opening(todo: DataFrame) -> DataFrame:
             without,
             F.concat(F.lit("no sidecar "), "stem", F.lit(".json.xz: run instaloader without --no-metadata-json")),
         )
+        .when(F.col("size") == 0, "the file is empty")
         .otherwise(F.concat(F.col("size").cast("string"), F.lit(f" bytes, more than {JSON_LIMIT:,}")))
     )
     values = {

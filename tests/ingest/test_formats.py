@@ -48,6 +48,8 @@ def test_an_instaloader_crawl(spark: SparkSession, empty: Place, tmp_path: Path)
     put(crawl, "ann/2023-11-15_00-00-00_UTC.json.xz", b"\xfd7zXZ\0 cut short")
     put(crawl, "ann/2023-11-15_00-00-00_UTC.jpg", picture(3))
     put(crawl, "ann/2023-11-16_00-00-00_UTC.jpg", picture(4))
+    put(crawl, "ann/2023-11-17_00-00-00_UTC.json.xz", b"")
+    put(crawl, "ann/2023-11-17_00-00-00_UTC.jpg", picture(5))
     config = settings(empty, crawl, "crawl.format=instaloader")
     found = ingest(spark, config)
     assert found.report is not None
@@ -63,6 +65,7 @@ def test_an_instaloader_crawl(spark: SparkSession, empty: Place, tmp_path: Path)
     assert found.reasons == {
         "crawl/ann/2023-11-15_00-00-00_UTC.json.xz:1": "bad_json",
         "crawl/ann/2023-11-16_00-00-00_UTC.jpg:1": "missing_field",
+        "crawl/ann/2023-11-17_00-00-00_UTC.json.xz:1": "bad_json",
     }
     assert ingest(spark, config).versions == found.versions
 
