@@ -39,8 +39,8 @@ PICTURES_EACH = {
     "unsupported_format": 4,
     "image_failed": 6,
 }
-# conf/demo.yaml, crawl.max_image_bytes: what `image_too_many_bytes` exceeds.
-MAX_BYTES = 4 * 2**20
+# conf/pipeline.yaml, crawl.max_image_bytes: what `image_too_many_bytes` exceeds.
+MAX_BYTES = 64 * 2**20
 _OUTSIDE = (
     "../elsewhere/picture{}.jpg",
     "images/../../picture{}.jpg",
@@ -90,13 +90,16 @@ def bad_path(reason: str, number: int, token: str) -> str:
     """The path that a record lists for a picture that is bad for `reason`."""
     if reason == "path_outside_crawl":
         return _OUTSIDE[number % len(_OUTSIDE)].format(number)
-    ends = {"image_failed": (".png", ".webp"), "image_too_many_bytes": (".bmp",), "image_too_many_pixels": (".png",)}
+    ends = {"image_failed": (".png", ".webp"), "image_too_many_bytes": (".tif",), "image_too_many_pixels": (".png",)}
     choice = ends.get(reason, (".jpg",))
     return f"images/{token[0]}/{token}{choice[number % len(choice)]}"
 
 
 def bad_picture(reason: str, number: int, image: Image.Image, rng: np.random.Generator) -> bytes | None:
-    """The bytes of a picture that is bad for `reason`, made from a good one; None where there is no file."""
+    """The bytes of a picture that is bad for `reason`, made from a good one; None where there is no file.
+
+    Of `image_too_many_bytes` they are the beginning: the file goes on with zeros until it is larger than `MAX_BYTES`.
+    """
     if reason in ("image_missing", "path_outside_crawl"):
         return None
     if reason == "not_an_image":
@@ -106,7 +109,7 @@ def bad_picture(reason: str, number: int, image: Image.Image, rng: np.random.Gen
         whole = _saved(image, "JPEG" if number % 3 else "PNG")
         return whole[: int(len(whole) * rng.uniform(0.3, 0.8))]
     if reason == "image_too_many_bytes":
-        return _saved(image.resize((1240, 1160), Image.Resampling.BICUBIC), "BMP")
+        return _saved(image, "TIFF")
     if reason == "image_too_many_pixels":
         # 1 bit a pixel: 300 million of them in a file of a few hundred bytes, of which the pixels are cut short.
         side = 17_500 + 100 * number

@@ -208,7 +208,7 @@ def _draw(job: tuple[str, int, Picture]) -> Drawn:
 
 
 def _draw_bad(job: tuple[str, int, BadPicture]) -> None:
-    from demo.faults import bad_picture
+    from demo.faults import MAX_BYTES, bad_picture
     from demo.kinds import BY_NAME
     from demo.plan import generator
 
@@ -217,7 +217,10 @@ def _draw_bad(job: tuple[str, int, BadPicture]) -> None:
     image, _ = BY_NAME[picture.kind].draw((320, 240), rng)
     content = bad_picture(picture.reason, picture.number, image, rng)
     if content is not None:
-        (Path(crawl) / picture.path).write_bytes(content)
+        with (Path(crawl) / picture.path).open("wb") as file:
+            file.write(content)
+            if picture.reason == "image_too_many_bytes":
+                file.truncate(MAX_BYTES + 1)  # sparse: the zeros take no room on a disk
 
 
 # --- posts ------------------------------------------------------------------------------------------------------------

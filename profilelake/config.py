@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from profilelake.errors import ConfigError
 
 PSEUDONYM_KEY = "PROFILELAKE_PSEUDONYM_KEY"
+PSEUDONYM_KEY_BYTES = 16
 
 
 def conf_dir() -> Path:
@@ -145,6 +146,7 @@ class Images(_Section):
     threads: Positive
     decode_min_side: Annotated[int, Field(ge=0)]
     chunk: Positive
+    picture_timeout: Positive
     weights: dict[Network, str]
     weights_sha256: dict[Network, Annotated[str, AfterValidator(_sha256)]]
 
@@ -237,8 +239,12 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _pseudonyms_have_a_key(self) -> Config:
-        if self.crawl.pseudonymise and not os.environ.get(PSEUDONYM_KEY):
-            raise ValueError(f"crawl.pseudonymise: the environment variable {PSEUDONYM_KEY} must hold the key")
+        # A key that can be guessed lets anybody who knows a user id find the user's rows.
+        if self.crawl.pseudonymise and len(os.environ.get(PSEUDONYM_KEY, "").encode()) < PSEUDONYM_KEY_BYTES:
+            raise ValueError(
+                f"crawl.pseudonymise: the environment variable {PSEUDONYM_KEY} must hold the key, at least "
+                f"{PSEUDONYM_KEY_BYTES} bytes of it"
+            )
         return self
 
     def to_yaml(self) -> str:

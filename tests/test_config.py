@@ -92,12 +92,12 @@ def test_arguments_are_read_as_their_keys_type() -> None:
         ("quarantine.max_share=5", "quarantine.max_share: .*less than or equal to 1, not 5"),
         (
             "crawl.pseudonymise=true",
-            "crawl.pseudonymise: the environment variable PROFILELAKE_PSEUDONYM_KEY must hold the key",
+            "crawl.pseudonymise: the environment variable PROFILELAKE_PSEUDONYM_KEY must hold the key, at least 16",
         ),
     ],
 )
 def test_a_wrong_argument_is_named(argument: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(configuration.PSEUDONYM_KEY, raising=False)
+    monkeypatch.setenv(configuration.PSEUDONYM_KEY, "fifteen letters")
     with pytest.raises(ConfigError, match=message) as raised:
         configuration.load(arguments=[argument])
     assert raised.value.exit_code == 2
@@ -146,7 +146,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content:
 
 
 def test_secrets_are_not_part_of_what_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(configuration.PSEUDONYM_KEY, "very secret")
+    monkeypatch.setenv(configuration.PSEUDONYM_KEY, "this is very secret")
     assert "very secret" not in configuration.load(arguments=["crawl.pseudonymise=true"]).to_yaml()
 
 

@@ -7,6 +7,8 @@ own size, whatever the size of Spark's Arrow batches, and holds no decoded pictu
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,8 +36,10 @@ __all__ = [
     "PassSpec",
     "describe",
     "detector_sha256",
+    "load_models",
     "output_schema",
     "pin",
+    "refused",
     "run_pass",
 ]
 
@@ -70,7 +74,8 @@ class PassSpec:
     weights, weights_sha256: (network, path) and (network, sha256) where configured. device: auto, cpu or cuda.
     batch_size: pictures that go through a network together. max_pixels: a larger picture is refused undecoded.
     decode_min_side: JPEGs are decoded at the smallest scale that leaves no side shorter, 0: at full size (`margin`).
-    threads: of torch in one worker.
+    threads: of torch in one worker. picture_timeout: seconds that decoding a picture and looking for its faces may take
+    before the process that does it is ended (`udfs.guarded` then finds out which picture it was); 0: no limit.
 
     Raises:
         ValueError: an unknown network or device, a network named twice, a number out of range, nothing to do.
@@ -86,6 +91,7 @@ class PassSpec:
     max_pixels: int = 100_000_000
     decode_min_side: int = 0
     threads: int = 1
+    picture_timeout: int = 0
 
     def __post_init__(self) -> None:
         configured = [name for name, _ in (*self.weights, *self.weights_sha256)]
@@ -101,6 +107,8 @@ class PassSpec:
             raise ValueError(f"images.device must be one of {', '.join(DEVICES)}, not {self.device!r}")
         if self.batch_size < 1 or self.threads < 1 or self.max_pixels < 1 or self.decode_min_side < 0:
             raise ValueError("batch_size, threads and max_pixels must be at least 1, decode_min_side at least 0")
+        if self.picture_timeout < 0:
+            raise ValueError(f"picture_timeout must be at least 0, not {self.picture_timeout}")
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -242,7 +250,8 @@ def run_pass(
         for row in _rows(batch):
             if models is None:  # only now: an empty partition loads nothing
                 models = _models(spec, loader)
-            held.append(_look(row, spec, models))
+            with _time_limit(spec.picture_timeout):
+                held.append(_look(row, spec, models))
             if len(held) == spec.batch_size:
                 yield _finish(held, spec, models)
                 held = []
@@ -250,10 +259,31 @@ def run_pass(
         yield _finish(held, spec, models)
 
 
+def refused(image_id: str, spec: PassSpec, reason: str, detail: str) -> pa.RecordBatch:
+    """The row of a picture that nothing could be made of, as `run_pass` gives it; seconds is 0."""
+    picture = _Picture(image_id)
+    picture.fail(reason, detail)
+    return _arrow([picture], spec, 0.0)
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: int) -> Iterator[None]:
+    """Ends this process when what it holds takes longer: a decoder that hangs listens to nothing gentler."""
+    if not seconds:
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 def _models(spec: PassSpec, loader: Loader) -> Models:
     where = device(spec.device)
     # What a worker keeps does not depend on how pictures are decoded.
-    key = (loader, replace(spec, embed=tuple(sorted(spec.networks)), label=(), max_pixels=1, decode_min_side=0), where)
+    kept = replace(spec, embed=tuple(sorted(spec.networks)), label=(), max_pixels=1, decode_min_side=0)
+    key = (loader, replace(kept, picture_timeout=0), where)
     return worker_cache.get(key, lambda: loader(spec, where))
 
 
@@ -383,7 +413,10 @@ def _keep(name: str, pictures: Sequence[_Picture], output: Output) -> None:
 def _finish(pictures: Sequence[_Picture], spec: PassSpec, models: Models) -> pa.RecordBatch:
     started = time.perf_counter()
     _run_networks(pictures, spec, models)
-    share = (time.perf_counter() - started) / len(pictures)
+    return _arrow(pictures, spec, (time.perf_counter() - started) / len(pictures))
+
+
+def _arrow(pictures: Sequence[_Picture], spec: PassSpec, share: float) -> pa.RecordBatch:
     columns = [
         [picture.image_id for picture in pictures],
         [_embeddings(picture, spec) for picture in pictures],

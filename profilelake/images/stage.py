@@ -8,7 +8,8 @@ where it stopped.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -19,15 +20,19 @@ from profilelake.config import Config
 from profilelake.errors import ConfigError, TooManyBadRecords
 from profilelake.lake import Lake, WriteResult
 from profilelake.ledger import Context, StageReport, stage
-from udfs import picture_pass
+from udfs import guarded, picture_pass
 from udfs.picture_pass import FaceSettings, PassSpec
 from udfs.weights import WeightsError
+
+logger = logging.getLogger(__name__)
 
 STAGE = "images"
 
 # Reasons that another try may heal; the others lie in the picture.
 _WORTH_ANOTHER_TRY = ("image_crashed", "image_timeout")
 _PARTITIONS_PER_CORE = 2
+# What Spark says of a job whose Python worker, or whose executor, ended under it.
+_ENDED = ("Python worker exited unexpectedly", "ExecutorLostFailure")
 
 
 def pass_spec(config: Config) -> PassSpec:
@@ -45,6 +50,7 @@ def pass_spec(config: Config) -> PassSpec:
         max_pixels=config.crawl.max_image_pixels,
         decode_min_side=images.decode_min_side,
         threads=images.threads,
+        picture_timeout=images.picture_timeout,
     )
 
 
@@ -131,21 +137,30 @@ def run(context: Context) -> StageReport:
         stats = todo.agg(F.count("*").alias("n"), F.percentile_approx("n_bytes", 0.95).alias("bytes")).first()
         assert stats is not None
         total = int(stats["n"])
-        bad = 0
+        bad, share = 0, 0.0
         if total:
             _size_batches(context.spark, config, int(stats["bytes"]))
             bad = _all_chunks(context, todo, total)
+            share = _bad_share(lake, config, todo, bad, total)
         else:
             _quarantine(lake, None)
     finally:
         todo.unpersist()
-    share = bad / total if total else 0.0
     if share > config.quarantine.max_share:
         raise TooManyBadRecords(
             f"{bad:,} of {total:,} new pictures ({share:.1%}) cannot be decoded, more than quarantine.max_share "
             f"({config.quarantine.max_share:.1%}) allows; select * from quarantine where stage = 'images' shows them"
         )
     return StageReport(STAGE, rows_in=total, rows_out=total - bad, rows_quarantined=bad, images=total)
+
+
+def _bad_share(lake: Lake, config: Config, todo: DataFrame, bad: int, total: int) -> float:
+    """Share of the bad among pictures that were never tried before: those of old are looked at alone, so they would
+    fail every run that tries them once more."""
+    if bad / total <= config.quarantine.max_share:
+        return bad / total
+    again = failed(lake).where(F.col("attempts") > 1).join(todo, on="image_id", how="left_semi").count()
+    return (bad - again) / max(1, total - again)
 
 
 def _size_batches(spark: SparkSession, config: Config, picture_bytes: int) -> None:
@@ -177,20 +192,46 @@ def _one_chunk(context: Context, todo: DataFrame) -> tuple[int, int]:
         .join(todo.select("image_id", "need"), on="image_id", how="inner")
         .repartition(partitions, "image_id")
     )
-    run_pass = functools.partial(_on_executor, spec=picture_pass.pin(spec))
-    seen = pictures.mapInArrow(run_pass, picture_pass.OUTPUT_DDL).persist(StorageLevel.DISK_ONLY)
+    seen, n, bad = _look_at(pictures, picture_pass.pin(spec))
     try:
-        counts = seen.agg(F.count("*").alias("n"), F.count("error").alias("bad")).first()
-        assert counts is not None
         _write(lake, spec, seen.where(F.col("error").isNull()))
         _quarantine(lake, seen.where(F.col("error").isNotNull()))
     finally:
         seen.unpersist()
-    return int(counts["n"]), int(counts["bad"])
+    return n, bad
 
 
-def _on_executor(batches: Iterator[pa.RecordBatch], *, spec: PassSpec) -> Iterator[pa.RecordBatch]:
-    return picture_pass.run_pass(batches, spec)
+def _look_at(pictures: DataFrame, spec: PassSpec) -> tuple[DataFrame, int, int]:
+    """What the pass makes of the pictures, persisted; how many there are, and how many are refused. Pictures that end
+    their worker are looked at again in processes of their own, which tells which of them they are."""
+    try:
+        return _counted(pictures, functools.partial(_on_executor, spec=spec))
+    except Exception as error:
+        if not any(words in str(error) for words in _ENDED):
+            raise
+        logger.warning("a picture ended the worker that looked at it: looking at this chunk again, with care (slower)")
+    return _counted(pictures, functools.partial(_with_care, spec=spec))
+
+
+def _counted(
+    pictures: DataFrame, run_pass: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+) -> tuple[DataFrame, int, int]:
+    seen = pictures.mapInArrow(run_pass, picture_pass.OUTPUT_DDL).persist(StorageLevel.DISK_ONLY)
+    try:
+        counts = seen.agg(F.count("*").alias("n"), F.count("error").alias("bad")).first()
+    except Exception:
+        seen.unpersist()
+        raise
+    assert counts is not None
+    return seen, int(counts["n"]), int(counts["bad"])
+
+
+def _on_executor(batches: Iterable[pa.RecordBatch], *, spec: PassSpec) -> Iterator[pa.RecordBatch]:
+    return picture_pass.run_pass(iter(batches), spec)
+
+
+def _with_care(batches: Iterable[pa.RecordBatch], *, spec: PassSpec) -> Iterator[pa.RecordBatch]:
+    return guarded.run_guarded(iter(batches), spec)
 
 
 def _write(lake: Lake, spec: PassSpec, seen: DataFrame) -> WriteResult:

@@ -42,11 +42,11 @@ STAGES = {
 
 REASONS = {
     "bad_json": "The line, or the rest of a damaged file, is not readable JSON.",
-    "missing_field": "A required value is absent: post_id, user_id or posted_at.",
+    "missing_field": "A required value is absent (post_id, user_id or posted_at), or a post has no metadata.",
     "bad_timestamp": "The time lacks its offset, lies outside 1970-2100, or is no time at all.",
     "bad_value": "A value has a type or content that its field cannot have.",
     "image_missing": "The record names a picture that the crawl does not have.",
-    "path_outside_crawl": "The picture's path leaves the crawl's folder, so it was not opened.",
+    "path_outside_crawl": "A path or link leads out of the crawl's folder, so it was not opened.",
     "not_an_image": "The file is empty or is something else than a picture.",
     "image_truncated": "The picture's file ends too early to be decoded whole.",
     "image_too_many_bytes": "The file is larger than crawl.max_image_bytes allows.",

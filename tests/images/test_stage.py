@@ -17,6 +17,7 @@ from profilelake.errors import ConfigError, TooManyBadRecords
 from profilelake.images import stage as images
 from profilelake.lake import Lake
 from tests.conftest import contents, versions
+from tests.images import crashing
 from tests.lakes import lay, lay_posts
 
 pytestmark = pytest.mark.model
@@ -135,6 +136,26 @@ def test_other_face_settings_make_faces_anew_and_nothing_else(filled: Lake, make
 def test_too_many_bad_pictures_end_the_run(filled: Lake, make_lake_config: object) -> None:
     with pytest.raises(TooManyBadRecords, match=r"1 of 5 new pictures \(20.0%\) cannot be decoded"):
         images.run(filled.spark, make_lake_config("quarantine.max_share=0.1"))  # type: ignore[operator]
+
+
+def test_a_picture_that_ends_its_worker_costs_no_other(
+    filled: Lake, lake_config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(images, "_on_executor", crashing.run_pass)
+    monkeypatch.setattr(images, "_with_care", crashing.run_guarded)
+    deadly = io.BytesIO()
+    Image.new("RGB", (64, 64), (200, 0, 0)).save(deadly, "PNG")
+    put(filled, [deadly.getvalue()])
+    lay_posts(filled, [{"post_id": "test:3", "user_id": "test:a"}], {"test:3": [sha(deadly.getvalue())]})
+
+    for attempt in (1, 2, 3):
+        report = images.run(filled.spark, lake_config)
+        assert (report.rows_in, report.rows_quarantined) == ((6, 2) if attempt == 1 else (1, 1))
+        refused = filled.read("quarantine").where("reason = 'image_crashed'").collect()
+        assert [(row.record_id, row.attempts) for row in refused] == [("test:3#0", attempt)]
+        assert filled.read("image_embeddings").count() == 4
+    assert images.run(filled.spark, lake_config).rows_in == 0
+    assert "a picture ended the worker" in caplog.text
 
 
 def test_weights_are_checked_before_spark_starts(make_config: object, tmp_path: Path) -> None:
