@@ -161,6 +161,7 @@ def ids(lake: Lake, table: str, column: str) -> set[str]:
     return {row[0] for row in lake.spark.table(lake.name(table)).select(column).collect()}
 
 
+@pytest.mark.slow
 def test_a_study_is_a_lake_of_its_own(
     lake: Lake,
     lake_config: Config,
@@ -247,6 +248,7 @@ def test_a_study_is_a_lake_of_its_own(
         study.make_study(spark, study_config, str(lake.path), **arguments)
 
 
+@pytest.mark.slow
 def test_users_can_be_named_and_are_checked(
     lake: Lake, lake_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

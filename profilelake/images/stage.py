@@ -132,20 +132,19 @@ def pending(lake: Lake, config: Config) -> dict[str, int]:
 def run(context: Context) -> StageReport:
     """Look at every picture that lacks something. Bad pictures go to quarantine and leave no row."""
     lake, config = context.lake, context.config
-    todo = needs(lake, config).persist(StorageLevel.DISK_ONLY)
-    try:
-        stats = todo.agg(F.count("*").alias("n"), F.percentile_approx("n_bytes", 0.95).alias("bytes")).first()
-        assert stats is not None
-        total = int(stats["n"])
-        bad, share = 0, 0.0
-        if total:
-            _size_batches(context.spark, config, int(stats["bytes"]))
-            bad = _all_chunks(context, todo, total)
-            share = _bad_share(lake, config, todo, bad, total)
-        else:
-            _quarantine(lake, None)
-    finally:
-        todo.unpersist()
+    # Not `persist`: a write to a table throws away all that is cached and was read from it. So after the vectors were
+    # written, every picture of the chunk would be looked at again for its labels, and again for its faces.
+    todo = needs(lake, config).localCheckpoint()
+    stats = todo.agg(F.count("*").alias("n"), F.percentile_approx("n_bytes", 0.95).alias("bytes")).first()
+    assert stats is not None
+    total = int(stats["n"])
+    bad, share = 0, 0.0
+    if total:
+        _size_batches(context.spark, config, int(stats["bytes"]))
+        bad = _all_chunks(context, todo, total)
+        share = _bad_share(lake, config, todo, bad, total)
+    else:
+        _quarantine(lake, None)
     if share > config.quarantine.max_share:
         raise TooManyBadRecords(
             f"{bad:,} of {total:,} new pictures ({share:.1%}) cannot be decoded, more than quarantine.max_share "

@@ -40,6 +40,7 @@ def broken(*_: Any) -> DataFrame:
     raise RuntimeError("power cut")
 
 
+@pytest.mark.slow
 def test_fills_the_tables_once_and_follows_its_inputs(
     filled: Lake, lake_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +87,7 @@ def test_fills_the_tables_once_and_follows_its_inputs(
     assert contents(filled, "user_features") == good
 
 
+@pytest.mark.slow
 def test_leaves_no_ghosts_and_survives_failures(
     filled: Lake, lake_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:

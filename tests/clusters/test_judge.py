@@ -160,6 +160,7 @@ def test_a_long_list_of_faults_is_cut(files, make_config):
     assert str(found.value).splitlines()[-1] == "and 30 more"
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_judged_and_evaluated(clustered, tmp_path):
     spark, config = clustered.spark, clustered.config("judge.pictures=6")
     done = judge.judge_export(spark, config, str(tmp_path / "judge"))

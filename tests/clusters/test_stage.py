@@ -135,6 +135,7 @@ def rename(lake, purpose, names):
     lake.write("cluster_centroids", named, scope=rows.select("purpose", "fit_id").distinct())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other_network", [False, True])
 def test_reviewed_names_survive_a_refit(clustered, other_network):
     lake = clustered.open("1")
@@ -171,6 +172,7 @@ def test_reviewed_names_survive_a_refit(clustered, other_network):
     assert not [warning for warning in report.warnings if "matches" in warning]
 
 
+@pytest.mark.slow
 def test_a_reviewed_name_that_finds_no_cluster_is_told(clustered):
     lake = clustered.open("1")
     rename(lake, "categories", {"Pet": "Cats"})
@@ -210,6 +212,7 @@ def test_selfies_are_clustered_again_when_others_are_called_so(clustered):
     assert {kind for _, kind in categories(lake).values()} == {None}
 
 
+@pytest.mark.slow
 def test_fewer_than_four_selfies_have_no_kinds(spark, lake, make_lake_config):
     put(lake, [*((group, n) for group in ("cats", "food") for n in range(4)), *(("selfies_in", n) for n in range(3))])
     report = stage.run(spark, make_lake_config("clusters.k=3"))
@@ -230,6 +233,7 @@ def test_without_pictures_or_with_one_the_stage_is_skipped(spark, lake, lake_con
     assert lake.read("image_clusters").isEmpty()
 
 
+@pytest.mark.slow
 def test_fewer_pictures_than_k_try_what_is_possible(spark, lake, make_lake_config):
     put(lake, [("cats", 1), ("cats", 2), ("food", 1), ("food", 2)])
     report = stage.run(spark, make_lake_config("clusters.k_min=10", "clusters.k_max=100"))
@@ -242,6 +246,7 @@ def test_fewer_pictures_than_k_try_what_is_possible(spark, lake, make_lake_confi
     assert {(row["distance"], row["silhouette"]) for row in alone} == {(0.0, 0.0)}
 
 
+@pytest.mark.slow
 def test_vectors_of_other_weights_are_left_out(spark, lake, make_lake_config):
     put(lake, [(group, n) for group in ("cats", "food") for n in range(3)])
     later = [(group, n) for group in ("cats", "food") for n in range(3, 7)]

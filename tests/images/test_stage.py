@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import skimage.data
 from PIL import Image
@@ -19,6 +21,7 @@ from profilelake.lake import Lake
 from tests.conftest import contents, versions
 from tests.images import crashing
 from tests.lakes import lay, lay_posts
+from udfs.picture_pass import PassSpec, run_pass
 
 pytestmark = pytest.mark.model
 
@@ -83,6 +86,25 @@ def test_every_new_picture_is_looked_at_once(filled: Lake, lake_config: Config) 
     ]
 
 
+def test_every_picture_is_looked_at_once_for_all_tables(
+    filled: Lake, lake_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = filled.spark.sparkContext.accumulator(0)
+
+    def counting(batches: Iterable[pa.RecordBatch], *, spec: PassSpec) -> Iterator[pa.RecordBatch]:
+        def counted() -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                looked.add(batch.num_rows)
+                yield batch
+
+        return run_pass(counted(), spec)
+
+    monkeypatch.setattr(images, "_on_executor", counting)
+    images.run(filled.spark, lake_config)
+    assert looked.value == 5
+
+
+@pytest.mark.slow
 def test_a_rerun_writes_nothing_and_new_pictures_leave_old_rows_alone(filled: Lake, lake_config: Config) -> None:
     images.run(filled.spark, lake_config)
     before = versions(filled)
@@ -99,6 +121,7 @@ def test_a_rerun_writes_nothing_and_new_pictures_leave_old_rows_alone(filled: La
     assert set(after) == {sha(content) for content in (*GOOD, new)}
 
 
+@pytest.mark.slow
 def test_a_killed_pass_goes_on_where_it_stopped(
     filled: Lake, make_lake_config: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +147,7 @@ def test_a_killed_pass_goes_on_where_it_stopped(
     assert len(killed["quarantine"]) == 2
 
 
+@pytest.mark.slow
 def test_other_face_settings_make_faces_anew_and_nothing_else(filled: Lake, make_lake_config: object) -> None:
     images.run(filled.spark, make_lake_config())  # type: ignore[operator]
     before = versions(filled)
@@ -138,6 +162,7 @@ def test_too_many_bad_pictures_end_the_run(filled: Lake, make_lake_config: objec
         images.run(filled.spark, make_lake_config("quarantine.max_share=0.1"))  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_a_picture_that_ends_its_worker_costs_no_other(
     filled: Lake, lake_config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

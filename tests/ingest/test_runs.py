@@ -32,6 +32,7 @@ def lay(crawl: Path) -> None:
     put(crawl, "2.jpg", picture(2))
 
 
+@pytest.mark.slow
 def test_runs_that_follow_each_other(spark: SparkSession, empty: Place, tmp_path: Path) -> None:
     crawl = tmp_path / "crawl"
     lay(crawl)
@@ -109,6 +110,7 @@ def test_runs_that_follow_each_other(spark: SparkSession, empty: Place, tmp_path
     }
 
 
+@pytest.mark.slow
 def test_too_many_bad_records_change_nothing_but_quarantine(spark: SparkSession, empty: Place, tmp_path: Path) -> None:
     crawl = tmp_path / "crawl"
     put(crawl, "a.jsonl", [post(), post(post_id="2", images=["no.jpg", "1.jpg"]), "{", "{"])
@@ -132,6 +134,7 @@ def test_too_many_bad_records_change_nothing_but_quarantine(spark: SparkSession,
     assert set(done.posts) == {"jsonl:1", "jsonl:2"}
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_anywhere_is_made_up_for(
     spark: SparkSession, empty: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

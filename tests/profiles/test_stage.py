@@ -22,6 +22,7 @@ def held(lake: Lake, lake_config: Config) -> Iterator[Lake]:
         yield lake
 
 
+@pytest.mark.slow
 def test_profiles_and_views_follow_the_lake(held: Lake, lake_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = held
     spark = lake.spark

@@ -88,6 +88,7 @@ def filled(lake: Lake, config: Config) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_every_packaged_query(lake: Lake, lake_config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     spark = lake.spark
     world = filled(lake, lake_config)
