@@ -28,8 +28,10 @@ def run_guarded(
     `spec.picture_timeout` (networks included; 0: no limit) one with `image_timeout`. `loader` must be importable by
     name. On a machine of several GPUs the children share the first.
 
+    Models load in the child with its first pictures, inside their time limit.
+
     Raises:
-        RuntimeError: the process ends before it has looked at anything, or raises what is no picture's fault.
+        RuntimeError: the process ends before it takes its first pictures, or raises what is no picture's fault.
     """
     child = _Child(spec, loader)
     try:

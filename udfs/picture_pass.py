@@ -282,9 +282,9 @@ def _time_limit(seconds: int) -> Iterator[None]:
 def _models(spec: PassSpec, loader: Loader) -> Models:
     where = device(spec.device)
     # What a worker keeps does not depend on how pictures are decoded.
-    kept = replace(spec, embed=tuple(sorted(spec.networks)), label=(), max_pixels=1, decode_min_side=0)
-    key = (loader, replace(kept, picture_timeout=0), where)
-    return worker_cache.get(key, lambda: loader(spec, where))
+    networks = tuple(sorted(spec.networks))
+    kept = replace(spec, embed=networks, label=(), max_pixels=1, decode_min_side=0, picture_timeout=0)
+    return worker_cache.get((loader, kept, where), lambda: loader(spec, where))
 
 
 def _files(spec: PassSpec) -> dict[str, weight_files.WeightsFile]:
