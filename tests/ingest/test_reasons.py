@@ -146,7 +146,7 @@ def test_good_pictures_are_shown_under_their_positions(read: Outcome) -> None:
     }  # fmt: skip
     for row in by_id.values():
         opened = Image.open(io.BytesIO(row["content"]))
-        assert (row["format"], row["width"], row["height"]) == (opened.format.lower(), *opened.size)
+        assert (row["format"], row["width"], row["height"]) == (str(opened.format).lower(), *opened.size)
         assert row["n_bytes"] == len(row["content"])
 
 
