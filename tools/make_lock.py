@@ -16,6 +16,8 @@ from pathlib import Path
 from tools.bootstrap.common import Places, SetupError, say, write_atomically
 from tools.bootstrap.packages import requirement_names
 
+# Reports use to its maker's servers; what needs it works without.
+EXCLUDED = ("openvino-telemetry",)
 HEADER = "# Made by `make lock` from {sources}; don't edit. Installed with --no-deps (docs/stack.md).\n"
 
 
@@ -56,7 +58,7 @@ def compile_lock(places: Places, uv: Path, sources: Sequence[str], lock: str, up
     draft.write_text("" if upgrade or not path.is_file() else path.read_text(encoding="utf-8"), encoding="utf-8")
     command: list[str | Path] = [
         uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header",
-        "--no-annotate", "--override", "requirements/overrides.txt", *(f"requirements/{name}" for name in sources),
+        "--no-annotate", *(word for name in EXCLUDED for word in ("--no-emit-package", name)), "--override", "requirements/overrides.txt", *(f"requirements/{name}" for name in sources),
         "--output-file", draft,
     ]  # fmt: skip
     env = dict(os.environ)

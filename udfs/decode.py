@@ -13,8 +13,6 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from udfs.pictures import Picture, inspect
 
-Pixels = npt.NDArray[np.uint8]
-
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 _ORIENTATION = 0x0112
@@ -45,7 +43,7 @@ class DecodeError(Exception):
         self.detail = detail
 
 
-def decode(content: bytes | None, max_pixels: int, min_side: int = 0) -> Pixels:
+def decode(content: bytes | memoryview | None, max_pixels: int, min_side: int = 0) -> Image.Image:
     """The first frame of a picture, upright.
 
     Exif or XMP orientation is applied, alpha lies over white, 16 bits a channel are scaled to 8, CMYK and palettes
@@ -58,7 +56,7 @@ def decode(content: bytes | None, max_pixels: int, min_side: int = 0) -> Pixels:
             (libjpeg's scaled inverse transform, up to five times faster); 0: always at full size.
 
     Returns:
-        (height, width, 3) uint8, contiguous.
+        The pixels in memory, mode RGB.
 
     Raises:
         DecodeError: see there. No bytes raise anything else but MemoryError.
@@ -84,7 +82,7 @@ def decode(content: bytes | None, max_pixels: int, min_side: int = 0) -> Pixels:
                 if min_side:
                     image.draft(None, (min_side, min_side))
                 _load(image)
-                return np.array(_rgb(_upright(image)))
+                return _rgb(_upright(image))
             except Image.DecompressionBombError as error:
                 raise DecodeError("image_too_many_pixels", f"{kind}: {error}") from None
             except _DAMAGED as error:
@@ -93,7 +91,7 @@ def decode(content: bytes | None, max_pixels: int, min_side: int = 0) -> Pixels:
                 raise DecodeError("image_failed", f"{kind}: {_sentence(error)}") from None
 
 
-def _open(content: bytes, max_pixels: int) -> Image.Image:
+def _open(content: bytes | memoryview, max_pixels: int) -> Image.Image:
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
         # Pillow's own limit stands before ours; it is raised to what was asked for and never lowered.
         Image.MAX_IMAGE_PIXELS = max_pixels
@@ -108,9 +106,9 @@ def _open(content: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _unidentified(content: bytes, max_pixels: int) -> DecodeError:
+def _unidentified(content: bytes | memoryview, max_pixels: int) -> DecodeError:
     # Pillow says the same of a picture whose header is damaged and of what is no picture.
-    found = inspect(content, len(content), max_pixels)
+    found = inspect(bytes(content), len(content), max_pixels)
     if isinstance(found, Picture):
         return DecodeError("image_failed", f"{found.format}: the decoder does not know this variant")
     if found.reason in ("image_truncated", "image_too_many_pixels"):

@@ -5,6 +5,7 @@ Runs on executors; `detector_sha256` needs no torch and runs anywhere.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import json
@@ -12,17 +13,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from udfs.area import AreaTable, Means
+from udfs.runtime import Compiled, Network, Runtime
 from udfs.weights import WeightsError, WeightsFile, read_state, verify
 
 if TYPE_CHECKING:
     import torch
 
+Pixels = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float32]
 
 _PACKAGE = "facenet_pytorch"
@@ -36,6 +40,10 @@ _SHA256: Mapping[str, str] = MappingProxyType(
 # The cascade's own constants: the paper's thresholds of its three stages and facenet-pytorch's step of the pyramid.
 _THRESHOLDS = (0.6, 0.7, 0.7)
 _FACTOR = 0.709
+_MEAN, _STD = (127.5,) * 3, (128.0,) * 3
+_RNET_SIDE, _ONET_SIDE = 24, 48
+# Patches that go through a network together: the candidates of some pictures.
+_RNET_BATCH, _ONET_BATCH = 64, 16
 _CELL = 12  # pixels of a side that the first network looks at
 _STRIDE = 2
 # Bounds memory where a picture is all candidates; the strongest are kept. Real pictures have a few hundred.
@@ -94,99 +102,102 @@ def largest_face_share(faces: Sequence[Face]) -> float:
 
 
 class FaceDetector:
-    """MTCNN's three networks.
+    """MTCNN's three networks on a runtime, over many pictures at once.
 
     Args:
         settings: see there.
-        device: `cpu`, `cuda` or `cuda:<index>`.
+        runtime: what runs the networks.
 
     Raises:
         WeightsError: facenet-pytorch or its weights are missing or not the known ones.
     """
 
-    def __init__(self, settings: FaceSettings, device: str) -> None:
-        from facenet_pytorch.models import mtcnn
-
+    def __init__(self, settings: FaceSettings, runtime: Runtime) -> None:
         self._settings = settings
-        self._device = device
         files = _files()
-        # Built without their weights, which facenet-pytorch would unpickle unchecked.
-        self._pnet = self._ready(mtcnn.PNet(pretrained=False), files["pnet"])
-        self._rnet = self._ready(mtcnn.RNet(pretrained=False), files["rnet"])
-        self._onet = self._ready(mtcnn.ONet(pretrained=False), files["onet"])
 
-    def _ready(self, network: torch.nn.Module, file: WeightsFile) -> torch.nn.Module:
-        import torch
+        def compiled(name: str, **shape: Any) -> Compiled:
+            build = functools.partial(_built, name, files[name])
+            return runtime.compile(Network(name, files[name].sha256, build, _MEAN, _STD, dtype="float32", **shape))
 
-        network.load_state_dict(read_state(file), strict=True)
-        # Channels last more than halves the time of the second network, whose poolings are slow otherwise.
-        return network.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        self._pnet = compiled("pnet")
+        self._rnet = compiled("rnet", size=(_RNET_SIDE, _RNET_SIDE), batch=_RNET_BATCH)
+        self._onet = compiled("onet", size=(_ONET_SIDE, _ONET_SIDE), batch=_ONET_BATCH)
 
-    def detect(self, image: Image.Image) -> list[Face]:
-        """The faces of an RGB picture of any size, the largest first (then the surest, the leftmost, the uppermost).
+    def detect(self, pictures: Sequence[Pixels]) -> list[list[Face]]:
+        """The faces of each picture, the largest first (then the surest, the leftmost, the uppermost).
 
-        Always the same for the same picture. A picture whose short side, reduced, is below `min_face` has none.
+        A picture's faces don't depend on which others it comes with. One whose short side is below `min_face` has
+        none.
+
+        Args:
+            pictures: (height, width, 3) uint8 each, of any size: what `reduced` makes.
         """
-        import torch
+        if not pictures:
+            return []
+        tables = [AreaTable(picture) for picture in pictures]
+        boxes = [_square(found) for found in self._propose(tables)]
+        boxes, (shifts, scores) = self._looked(tables, boxes, self._rnet, _RNET_SIDE, _RNET_BATCH)
+        boxes = [_refined(*found) for found in zip(boxes, shifts, scores, strict=True)]
+        boxes, (shifts, _, scores) = self._looked(tables, boxes, self._onet, _ONET_SIDE, _ONET_BATCH)
+        return [self._faces(_last(*found), table) for table, *found in zip(tables, boxes, shifts, scores, strict=True)]
 
-        small = reduced(image, self._settings.long_side)
-        width, height = small.size
-        with torch.inference_mode():
-            pixels = torch.from_numpy(np.array(small)).to(self._device).permute(2, 0, 1).unsqueeze(0).float()
-            boxes = self._cascade(pixels)
-        faces = [_face(box, width, height) for box in boxes.tolist() if box[4] >= self._settings.min_score]
+    def _faces(self, boxes: Boxes, table: AreaTable) -> list[Face]:
+        faces = [_face(box, table.width, table.height) for box in boxes.tolist() if box[4] >= self._settings.min_score]
         # A box may lie wholly outside after its last correction.
         kept = [face for face in faces if face.width > 0 and face.height > 0]
         return sorted(kept, key=lambda face: (-face.width * face.height, -face.score, face.x, face.y))
 
-    def _cascade(self, pixels: torch.Tensor) -> Boxes:
-        """(1, 3, height, width) float32, 0-255 -> (n, 5): left, top, right, bottom in pixels, score."""
-        boxes = _square(self._propose(pixels))
-        boxes, patches = _patches(pixels, boxes, 24)
-        if not len(boxes):
-            return np.zeros((0, 5), np.float32)
-        shift, scores = self._rnet(patches)
-        boxes, shifts = _passed(boxes, scores[:, 1], shift, _THRESHOLDS[1])
-        keep = _suppress(boxes, 0.7)
-        boxes = _square(_shifted(boxes[keep], shifts[keep]))
-        boxes, patches = _patches(pixels, boxes, 48)
-        if not len(boxes):
-            return np.zeros((0, 5), np.float32)
-        shift, _, scores = self._onet(patches)
-        boxes, shifts = _passed(boxes, scores[:, 1], shift, _THRESHOLDS[2])
-        boxes = _shifted(boxes, shifts)
-        return boxes[_suppress(boxes, 0.7, of_smaller=True)]
+    def _propose(self, tables: Sequence[AreaTable]) -> list[Boxes]:
+        """The first network over a pyramid of each picture; those of one size go through it together."""
+        found: list[list[Boxes]] = [[np.zeros((0, 9), np.float32)] for _ in tables]
+        sizes: dict[tuple[int, int], list[int]] = {}
+        for at, table in enumerate(tables):
+            sizes.setdefault((table.height, table.width), []).append(at)
+        for (height, width), members in sizes.items():
+            scale = _CELL / self._settings.min_face
+            while min(height, width) * scale >= _CELL:
+                size = (int(height * scale + 1), int(width * scale + 1))
+                level = np.stack([tables[at].resized(*size) for at in members])
+                shifts, scores = self._pnet(level)
+                for at, shift, score in zip(members, shifts, scores[:, 1], strict=True):
+                    boxes = _cells(shift, score, scale)
+                    found[at].append(boxes[_suppress(boxes, 0.5)])
+                scale *= _FACTOR
+        return [_proposed(np.concatenate(boxes)) for boxes in found]
 
-    def _propose(self, pixels: torch.Tensor) -> Boxes:
-        """The first network over a pyramid of the picture."""
-        from torch.nn.functional import interpolate
-
-        height, width = pixels.shape[2:]
-        found = []
-        scale = _CELL / self._settings.min_face
-        while min(height, width) * scale >= _CELL:
-            size = (int(height * scale + 1), int(width * scale + 1))
-            level = (interpolate(pixels, size=size, mode="area") - 127.5) * 0.0078125
-            shift, scores = self._pnet(level)
-            boxes = _cells(shift[0].cpu().numpy(), scores[0, 1].cpu().numpy(), scale)
-            found.append(boxes[_suppress(boxes, 0.5)])
-            scale *= _FACTOR
-        if not found:
-            return np.zeros((0, 5), np.float32)
-        boxes = np.concatenate(found)
-        boxes = boxes[_suppress(boxes, 0.7)][:_MAX_CANDIDATES]
-        # The first network's corrections are in units of the box without the last pixel.
-        sides = np.tile(boxes[:, 2:4] - boxes[:, :2], 2)
-        return np.concatenate([boxes[:, :4] + boxes[:, 5:] * sides, boxes[:, 4:5]], axis=1)
+    @staticmethod
+    def _looked(
+        tables: Sequence[AreaTable], boxes: Sequence[Boxes], network: Compiled, side: int, batch: int
+    ) -> tuple[list[Boxes], list[list[Boxes]]]:
+        """The boxes that lie in their pictures, and for each output of a network what it says of them, by picture."""
+        kept, patches = zip(*(_patches(*pair, side) for pair in zip(tables, boxes, strict=True)), strict=True)
+        ends = np.cumsum([len(some) for some in kept])[:-1]
+        every = np.concatenate(patches)
+        # Full batches: the last is filled up with blank patches.
+        padded = np.zeros((-(-max(1, len(every)) // batch) * batch, side, side, 3), np.float32)
+        padded[: len(every)] = every
+        outputs = zip(*(network(padded[at : at + batch]) for at in range(0, len(padded), batch)), strict=True)
+        return list(kept), [np.split(np.concatenate(parts)[: len(every)], ends) for parts in outputs]
 
 
-def reduced(image: Image.Image, long_side: int) -> Image.Image:
-    """The picture with its long side reduced to `long_side` pixels; never enlarged."""
+def _built(name: str, file: WeightsFile) -> torch.nn.Module:
+    from facenet_pytorch.models import mtcnn
+
+    # Built without their weights, which facenet-pytorch would unpickle unchecked.
+    network: torch.nn.Module = {"pnet": mtcnn.PNet, "rnet": mtcnn.RNet, "onet": mtcnn.ONet}[name](pretrained=False)
+    network.load_state_dict(read_state(file), strict=True)
+    return network.eval()
+
+
+def reduced(image: Image.Image, long_side: int) -> Pixels:
+    """An RGB picture with its long side reduced to `long_side` pixels, never enlarged: (height, width, 3) uint8."""
     width, height = image.size
-    if max(width, height) <= long_side:
-        return image
-    scale = long_side / max(width, height)
-    return image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR)
+    if max(width, height) > long_side:
+        scale = long_side / max(width, height)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    return np.array(image)
 
 
 def _files() -> dict[str, WeightsFile]:
@@ -215,10 +226,29 @@ def _cells(shift: Boxes, scores: Boxes, scale: float) -> Boxes:
     return np.concatenate([first, last, scores[rows, columns][:, None], shift[:, rows, columns].T], axis=1)
 
 
-def _passed(boxes: Boxes, scores: torch.Tensor, shift: torch.Tensor, threshold: float) -> tuple[Boxes, Boxes]:
-    values = scores.cpu().numpy()
-    passed = values > threshold
-    return np.concatenate([boxes[passed, :4], values[passed, None]], axis=1), shift.cpu().numpy()[passed]
+def _proposed(boxes: Boxes) -> Boxes:
+    """Boxes of all levels of a picture, (n, 9), without those that others cover, corrected: (m, 5)."""
+    boxes = boxes[_suppress(boxes, 0.7)][:_MAX_CANDIDATES]
+    # The first network's corrections are in units of the box without the last pixel.
+    sides = np.tile(boxes[:, 2:4] - boxes[:, :2], 2)
+    return np.concatenate([boxes[:, :4] + boxes[:, 5:] * sides, boxes[:, 4:5]], axis=1)
+
+
+def _refined(boxes: Boxes, shifts: Boxes, scores: Boxes) -> Boxes:
+    boxes, shifts = _passed(boxes, shifts, scores, _THRESHOLDS[1])
+    keep = _suppress(boxes, 0.7)
+    return _square(_shifted(boxes[keep], shifts[keep]))
+
+
+def _last(boxes: Boxes, shifts: Boxes, scores: Boxes) -> Boxes:
+    boxes, shifts = _passed(boxes, shifts, scores, _THRESHOLDS[2])
+    boxes = _shifted(boxes, shifts)
+    return boxes[_suppress(boxes, 0.7, of_smaller=True)]
+
+
+def _passed(boxes: Boxes, shifts: Boxes, scores: Boxes, threshold: float) -> tuple[Boxes, Boxes]:
+    passed = scores[:, 1] > threshold
+    return np.concatenate([boxes[passed, :4], scores[passed, 1:]], axis=1), shifts[passed]
 
 
 def _shifted(boxes: Boxes, shifts: Boxes) -> Boxes:
@@ -235,24 +265,13 @@ def _square(boxes: Boxes) -> Boxes:
     return np.concatenate([first, first + long, boxes[:, 4:]], axis=1)
 
 
-def _patches(pixels: torch.Tensor, boxes: Boxes, side: int) -> tuple[Boxes, torch.Tensor]:
-    """Boxes that lie in the picture, and what they show: (n, 3, side, side), -1 to 1."""
-    import torch
-    from torch.nn.functional import interpolate
-
-    height, width = pixels.shape[2:]
+def _patches(table: AreaTable, boxes: Boxes, side: int) -> tuple[Boxes, Means]:
+    """Boxes that lie in the picture, and what they show: (n, side, side, 3)."""
     edges = np.trunc(boxes[:, :4]).astype(np.int64)
-    first = np.maximum(edges[:, :2], 1) - 1
-    last = np.minimum(edges[:, 2:], [width, height])
-    inside = (last > first).all(axis=1)
-    cut = [
-        interpolate(pixels[:, :, top:bottom, left:right], size=(side, side), mode="area")
-        for (left, top), (right, bottom) in zip(first[inside].tolist(), last[inside].tolist(), strict=True)
-    ]
-    if not cut:
-        return boxes[:0], torch.zeros((0, 3, side, side))
-    patches = torch.cat(cut).contiguous(memory_format=torch.channels_last)
-    return boxes[inside], patches.sub_(127.5).mul_(0.0078125)
+    edges[:, :2] = np.maximum(edges[:, :2], 1) - 1
+    edges[:, 2:] = np.minimum(edges[:, 2:], [table.width, table.height])
+    inside = (edges[:, 2:] > edges[:, :2]).all(axis=1)
+    return boxes[inside], table.patches(edges[inside], side)
 
 
 def _suppress(boxes: Boxes, limit: float, *, of_smaller: bool = False) -> npt.NDArray[np.int64]:

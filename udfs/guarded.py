@@ -16,7 +16,7 @@ from multiprocessing.context import SpawnProcess
 
 import pyarrow as pa
 
-from udfs.picture_pass import Loader, PassSpec, load_models, refused, run_pass
+from udfs.picture_pass import Loader, PassSpec, load_models, ready, refused, run_pass
 
 
 def run_guarded(
@@ -28,10 +28,8 @@ def run_guarded(
     `spec.picture_timeout` (networks included; 0: no limit) one with `image_timeout`. `loader` must be importable by
     name. On a machine of several GPUs the children share the first.
 
-    Models load in the child with its first pictures, inside their time limit.
-
     Raises:
-        RuntimeError: the process ends before it takes its first pictures, or raises what is no picture's fault.
+        RuntimeError: the process ends while it loads its models, or raises what is no picture's fault.
     """
     child = _Child(spec, loader)
     try:
@@ -61,7 +59,7 @@ class _Child:
         if not isinstance(answer, _Lost):
             yield from answer
         elif batch.num_rows == 1:
-            yield refused(batch.column("image_id")[0].as_py(), self._spec, answer.reason, answer.detail)
+            yield refused(batch.column("image_id")[0].as_py(), answer.reason, answer.detail)
         else:
             for at in range(batch.num_rows):
                 yield from self.look(batch.slice(at, 1))
@@ -105,18 +103,26 @@ class _Child:
         theirs.close()
         self._running = (process, pipe)
         try:
-            pipe.recv()
+            failure = pipe.recv()
         except EOFError:
             process.join()
             raise RuntimeError(
                 f"the process that looks at pictures ended before it began ({_how(self.end())}); its own messages are "
                 "in the executor's standard error"
             ) from None
+        if failure is not None:
+            self.end()
+            raise RuntimeError(failure)
         return self._running
 
 
 def _serve(pipe: Connection, spec: PassSpec, loader: Loader) -> None:
-    """The child: a batch in, its rows out, until the pipe closes."""
+    """The child: loads its models, then a batch in, its rows out, until the pipe closes."""
+    try:
+        ready(spec, loader)
+    except Exception as error:  # noqa: BLE001  told to the worker, which raises it
+        pipe.send(f"{type(error).__name__}: {error}")
+        return
     pipe.send(None)
     while True:
         try:

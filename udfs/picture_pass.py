@@ -1,8 +1,10 @@
 """The picture pass on an executor: decode once, run every network and the face detector that a picture still needs.
 
-Three parts that do not know each other: `decode` (bytes to pixels to what each network is fed), a `Runtime` and a face
-detector (to vectors and boxes), and the sink (to Arrow rows). `run_pass` moves pictures through them in batches of its
-own size, whatever the size of Spark's Arrow batches, and holds no decoded picture longer than it takes to crop it.
+Three parts that do not know each other: `decode` (bytes to pixels to what each network is fed), networks and a face
+detector on a runtime (to vectors and boxes), and the sink (to Arrow rows). `run_pass` moves pictures through them in
+batches of its own size, whatever the size of Spark's Arrow batches, and holds no decoded picture longer than it takes
+to crop it. One thread does it all where a worker has one core: beside a network that uses the core, a thread that
+decodes ahead gains nothing.
 """
 
 from __future__ import annotations
@@ -10,23 +12,31 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import functools
+import itertools
+import resource
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from PIL import Image
 
 from udfs import weights as weight_files
 from udfs import worker_cache
+from udfs.compiled_cache import default_folder
 from udfs.decode import DecodeError, decode
-from udfs.faces import Face, FaceDetector, FaceSettings, detector_sha256, largest_face_share
+from udfs.embedder import Embedder, Output
+from udfs.faces import Face, FaceDetector, FaceSettings, detector_sha256, largest_face_share, reduced
+from udfs.malloc import keep_freed_memory
 from udfs.networks import BACKBONES, LARGEST_RESIZE, class_names
 from udfs.networks.preprocess import crop
-from udfs.runtime import DEVICES, Output, Runtime, TorchRuntime, device, use_threads
+from udfs.runtime import DEVICES, PRECISIONS, DeviceError, Precision, device, has_bf16, runtime, threads
 
 __all__ = [
     "FACES",
@@ -39,6 +49,7 @@ __all__ = [
     "load_models",
     "output_schema",
     "pin",
+    "ready",
     "refused",
     "run_pass",
 ]
@@ -56,12 +67,15 @@ OUTPUT_DDL = (
     "boxes: array<struct<x: double, y: double, width: double, height: double, score: double>>, "
     "largest_face_share: double>, "
     "error struct<reason: string, detail: string>, "
-    "seconds double"
+    "decode_seconds double, "
+    "network_seconds double, "
+    "face_seconds double, "
+    "peak_bytes bigint"
 )
 
-# Decoding never goes below what the largest network and the usual face search take, so that a network's vectors do not
-# depend on which others are in the pass.
-_SMALLEST_MARGIN = max(LARGEST_RESIZE, FaceSettings().long_side)
+# What the largest network and the usual face search take. All decode margins are multiples of it, so that a network's
+# vectors do not depend on which others are in the pass.
+_TARGET = max(LARGEST_RESIZE, FaceSettings().long_side)
 
 _Pixels = npt.NDArray[np.uint8]
 
@@ -72,13 +86,17 @@ class PassSpec:
 
     embed: networks whose embeddings are kept; label: networks whose five best labels are kept; faces: None for none.
     weights, weights_sha256: (network, path) and (network, sha256) where configured. device: auto, cpu or cuda.
-    batch_size: pictures that go through a network together. max_pixels: a larger picture is refused undecoded.
-    decode_min_side: JPEGs are decoded at the smallest scale that leaves no side shorter, 0: at full size (`margin`).
-    threads: of torch in one worker. picture_timeout: seconds that decoding a picture and looking for its faces may take
-    before the process that does it is ended (`udfs.guarded` then finds out which picture it was); 0: no limit.
+    precision: of the networks, `pin` settles auto; faces are always looked for in fp32. batch_size: pictures that go
+    through a network together. max_pixels: a larger picture is refused undecoded. decode_margin: JPEGs are decoded at
+    the smallest scale that leaves no side shorter than so many times what networks and the face search take
+    (`min_side`), 0: at full size. threads: of one worker, 0: as many as its task has cores. picture_timeout: seconds
+    that decoding a picture, or its share of its batch, may take before the process that does it is ended
+    (`udfs.guarded` then finds out which picture it was), 0: no limit. cache: folder for compiled networks, "" for the
+    user's own, None to keep none.
 
     Raises:
-        ValueError: an unknown network or device, a network named twice, a number out of range, nothing to do.
+        ValueError: an unknown network, device or precision, a network named twice, a number out of range, nothing to
+            do.
     """
 
     embed: tuple[str, ...]
@@ -87,11 +105,13 @@ class PassSpec:
     weights: tuple[tuple[str, str], ...] = ()
     weights_sha256: tuple[tuple[str, str], ...] = ()
     device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     batch_size: int = 16
     max_pixels: int = 100_000_000
-    decode_min_side: int = 0
-    threads: int = 1
+    decode_margin: int = 0
+    threads: int = 0
     picture_timeout: int = 0
+    cache: str | None = ""
 
     def __post_init__(self) -> None:
         configured = [name for name, _ in (*self.weights, *self.weights_sha256)]
@@ -103,10 +123,13 @@ class PassSpec:
                 raise ValueError(f"a network is named twice: {', '.join(names)}")
         if not self.embed and not self.label and self.faces is None:
             raise ValueError("the pass has nothing to do: no network and no face detector")
-        if self.device not in DEVICES:
-            raise ValueError(f"images.device must be one of {', '.join(DEVICES)}, not {self.device!r}")
-        if self.batch_size < 1 or self.threads < 1 or self.max_pixels < 1 or self.decode_min_side < 0:
-            raise ValueError("batch_size, threads and max_pixels must be at least 1, decode_min_side at least 0")
+        for key, value, allowed in (("device", self.device, DEVICES), ("precision", self.precision, PRECISIONS)):
+            if value not in allowed:
+                raise ValueError(f"images.{key} must be one of {', '.join(allowed)}, not {value!r}")
+        if self.batch_size < 1 or self.max_pixels < 1:
+            raise ValueError("batch_size and max_pixels must be at least 1")
+        if self.threads < 0 or self.decode_margin < 0:
+            raise ValueError("threads and decode_margin must be at least 0")
         if self.picture_timeout < 0:
             raise ValueError(f"picture_timeout must be at least 0, not {self.picture_timeout}")
 
@@ -116,12 +139,16 @@ class PassSpec:
         return tuple(dict.fromkeys((*self.embed, *self.label)))
 
     @property
-    def margin(self) -> int:
-        """The decode margin that is used: `decode_min_side`, or 320 or `faces.long_side` where these are larger, since
-        a smaller one would starve a network or the face search. 0 stays 0: full size."""
-        if not self.decode_min_side:
-            return 0
-        return max(self.decode_min_side, _SMALLEST_MARGIN, self.faces.long_side if self.faces else 0)
+    def min_side(self) -> int:
+        """Pixels that the short side of a JPEG keeps when it is decoded; 0: all of them."""
+        return self.decode_margin * max(_TARGET, self.faces.long_side if self.faces else 0)
+
+    @property
+    def settled_precision(self) -> Precision:
+        """The precision; auto is bf16 where a GPU is asked for or this machine's processor has it, else fp32."""
+        if self.precision == "auto":
+            return "bf16" if self.device == "cuda" or has_bf16() else "fp32"
+        return self.precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +172,22 @@ def describe(spec: PassSpec) -> dict[str, Made]:
     if spec.faces is not None:
         detector_sha256(spec.faces)
     return {
-        name: Made(file.sha256, BACKBONES[name].preprocessing(spec.margin), BACKBONES[name].width)
+        name: Made(
+            file.sha256, BACKBONES[name].preprocessing(spec.min_side, spec.settled_precision), BACKBONES[name].width
+        )
         for name, file in _files(spec).items()
     }
 
 
 def pin(spec: PassSpec) -> PassSpec:
-    """The same pass, with the sha256 that the weights have here demanded of every executor.
+    """The same pass, with the sha256 that the weights have here, and the precision, demanded of every executor.
 
     Raises:
         WeightsError: as `describe`.
     """
     made = describe(spec)
-    return replace(spec, weights_sha256=tuple(sorted((name, made[name].weights_sha256) for name in made)))
+    hashes = tuple(sorted((name, made[name].weights_sha256) for name in made))
+    return replace(spec, weights_sha256=hashes, precision=spec.settled_precision)
 
 
 @functools.cache
@@ -165,8 +195,9 @@ def output_schema() -> pa.Schema:
     """The Arrow form of `OUTPUT_DDL`. A row a picture.
 
     embeddings, labels: [] where nothing was needed, and beside an error; labels ordered by network, then rank.
-    faces: NULL where not needed, and beside an error. error: NULL where all went well. seconds: of decoding this
-    picture, and its share of its batch's networks; never NULL.
+    faces: NULL where not needed, and beside an error. error: NULL where all went well. decode_seconds: of decoding and
+    cropping this picture; network_seconds, face_seconds: its share of its batch's. peak_bytes: the most memory that the
+    process ever had in use. None of these is ever NULL.
     """
     box = pa.struct([(name, pa.float64()) for name in ("x", "y", "width", "height", "score")])
     label = pa.struct(
@@ -188,7 +219,10 @@ def output_schema() -> pa.Schema:
                 pa.struct([("faces", pa.int32()), ("boxes", pa.list_(box)), ("largest_face_share", pa.float64())]),
             ),
             ("error", pa.struct([("reason", pa.string()), ("detail", pa.string())])),
-            ("seconds", pa.float64()),
+            ("decode_seconds", pa.float64()),
+            ("network_seconds", pa.float64()),
+            ("face_seconds", pa.float64()),
+            ("peak_bytes", pa.int64()),
         ]
     )
 
@@ -196,8 +230,16 @@ def output_schema() -> pa.Schema:
 class Detector(Protocol):
     """Finds faces."""
 
-    def detect(self, image: Image.Image) -> list[Face]:
-        """The faces of an RGB picture, the largest first."""
+    def detect(self, pictures: Sequence[_Pixels]) -> list[list[Face]]:
+        """The faces of each picture, (height, width, 3) uint8, the largest first."""
+        ...
+
+
+class Networks(Protocol):
+    """Runs networks by name."""
+
+    def forward(self, name: str, pixels: _Pixels) -> Output:
+        """(n, crop, crop, 3) uint8 -> embeddings and logits; as `udfs.embedder.Embedder`."""
         ...
 
 
@@ -205,19 +247,23 @@ class Detector(Protocol):
 class Models:
     """What a pass runs. faces: None where the pass looks for none."""
 
-    runtime: Runtime
+    networks: Networks
     faces: Detector | None
 
 
 def load_models(spec: PassSpec, where: str) -> Models:
-    """The torch models of a pass on a device. A network's weights are verified here and loaded at its first use.
+    """The models of a pass on a device. A network's weights are verified here and loaded at its first use.
 
     Raises:
+        DeviceError: the device does not compute in the pass's precision.
         WeightsError: weights are missing or not those that the pass demands.
     """
-    use_threads(spec.threads)
-    faces = FaceDetector(spec.faces, where) if spec.faces is not None else None
-    return Models(TorchRuntime(_files(spec), where, spec.batch_size), faces)
+    cache = None if spec.cache is None else Path(spec.cache) if spec.cache else default_folder()
+    networks = Embedder(_files(spec), runtime(where, spec.settled_precision, spec.threads, cache), spec.batch_size)
+    if spec.faces is None:
+        return Models(networks, None)
+    # In fp32 the boxes are the published detector's own, and bf16 would make the search a tenth faster.
+    return Models(networks, FaceDetector(spec.faces, runtime(where, "fp32", spec.threads, cache)))
 
 
 Loader = Callable[[PassSpec, str], Models]
@@ -244,26 +290,28 @@ def run_pass(
         WeightsError, DeviceError: the models cannot be loaded here.
         Exception: what a network raises when it fails for a blank picture too; then it is not the picture's fault.
     """
-    models: Models | None = None
+    rows = (row for batch in batches for row in _rows(batch))
+    first = next(rows, None)
+    if first is None:  # an empty partition loads nothing
+        return
+    models = ready(spec, loader)
+    spec = replace(spec, threads=threads(spec.threads))
     held: list[_Picture] = []
-    for batch in batches:
-        for row in _rows(batch):
-            if models is None:  # only now: an empty partition loads nothing
-                models = _models(spec, loader)
-            with _time_limit(spec.picture_timeout):
-                held.append(_look(row, spec, models))
+    with contextlib.closing(_decoded(itertools.chain([first], rows), spec)) as pictures:
+        for picture in pictures:
+            held.append(picture)
             if len(held) == spec.batch_size:
                 yield _finish(held, spec, models)
                 held = []
-    if held and models is not None:
+    if held:
         yield _finish(held, spec, models)
 
 
-def refused(image_id: str, spec: PassSpec, reason: str, detail: str) -> pa.RecordBatch:
-    """The row of a picture that nothing could be made of, as `run_pass` gives it; seconds is 0."""
+def refused(image_id: str, reason: str, detail: str) -> pa.RecordBatch:
+    """The row of a picture that nothing could be made of, as `run_pass` gives it; it took no time."""
     picture = _Picture(image_id)
     picture.fail(reason, detail)
-    return _arrow([picture], spec, 0.0)
+    return _arrow([picture], PassSpec((), (), FaceSettings()))
 
 
 @contextlib.contextmanager
@@ -279,11 +327,18 @@ def _time_limit(seconds: int) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _models(spec: PassSpec, loader: Loader) -> Models:
+def ready(spec: PassSpec, loader: Loader = load_models) -> Models:
+    """The models of a pass in this worker, which keeps them. Runs on executors.
+
+    Raises:
+        WeightsError, DeviceError: they cannot be loaded here.
+    """
+    keep_freed_memory()
     where = device(spec.device)
     # What a worker keeps does not depend on how pictures are decoded.
     networks = tuple(sorted(spec.networks))
-    kept = replace(spec, embed=networks, label=(), max_pixels=1, decode_min_side=0, picture_timeout=0)
+    spec = replace(spec, threads=threads(spec.threads))
+    kept = replace(spec, embed=networks, label=(), max_pixels=1, decode_margin=0, picture_timeout=0)
     return worker_cache.get((loader, kept, where), lambda: loader(spec, where))
 
 
@@ -298,39 +353,70 @@ def _files(spec: PassSpec) -> dict[str, weight_files.WeightsFile]:
 @dataclass(frozen=True, slots=True)
 class _Row:
     image_id: str
-    content: bytes | None
+    content: memoryview | None
     need: Sequence[str] | None
 
 
 @dataclass(slots=True)
 class _Picture:
-    """A picture on its way: what each network will be fed, then what came out."""
+    """A picture on its way: what each network and (`small`) the face search will be fed, then what came out."""
 
     image_id: str
     crops: dict[str, _Pixels] = field(default_factory=dict)
+    small: _Pixels | None = None
     outputs: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]] = field(default_factory=dict)
     faces: list[Face] | None = None
     error: tuple[str, str] | None = None
-    seconds: float = 0.0
+    decode_seconds: float = 0.0
+    network_seconds: float = 0.0
+    face_seconds: float = 0.0
 
     def fail(self, reason: str, detail: str) -> None:
         """Nothing of a picture that failed anywhere is kept."""
-        self.crops, self.outputs, self.faces, self.error = {}, {}, None, (reason, detail)
+        self.crops, self.outputs, self.small, self.faces, self.error = {}, {}, None, None, (reason, detail)
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[_Row]:
     ids, contents, needs = (batch.column(name) for name in ("image_id", "content", "need"))
     for at in range(batch.num_rows):
-        yield _Row(ids[at].as_py(), contents[at].as_py(), needs[at].as_py())
+        content = contents[at].as_buffer()  # not copied
+        yield _Row(ids[at].as_py(), None if content is None else memoryview(content), needs[at].as_py())
 
 
-def _look(row: _Row, spec: PassSpec, models: Models) -> _Picture:
-    """Decode, crop for each network that is needed, and look for faces."""
+def _decoded(rows: Iterator[_Row], spec: PassSpec) -> Generator[_Picture, None, None]:
+    """Every picture decoded, in order: one after the other where the worker has one thread, else ahead of the networks
+    by as many threads."""
+    if spec.threads == 1:
+        for row in rows:
+            with _time_limit(spec.picture_timeout):
+                picture = _look(row, spec)
+            yield picture
+        return
+    pool = ThreadPoolExecutor(spec.threads, thread_name_prefix="decode")
+    ahead: deque[Future[_Picture]] = deque()
+    try:
+        for row in rows:
+            ahead.append(pool.submit(_look, row, spec))
+            if len(ahead) > 2 * spec.batch_size:
+                yield _waited(ahead.popleft(), spec)
+        while ahead:
+            yield _waited(ahead.popleft(), spec)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _waited(picture: Future[_Picture], spec: PassSpec) -> _Picture:
+    with _time_limit(spec.picture_timeout):
+        return picture.result()
+
+
+def _look(row: _Row, spec: PassSpec) -> _Picture:
+    """Decode, crop for each network that is needed, and reduce for the face search."""
     started = time.perf_counter()
     picture = _Picture(row.image_id)
     need = _needed(row, spec)
     try:
-        image = Image.fromarray(decode(row.content, spec.max_pixels, spec.margin))
+        image = decode(row.content, spec.max_pixels, spec.min_side)
         made: dict[tuple[object, ...], _Pixels] = {}
         for name in need:
             if name != FACES:
@@ -339,13 +425,13 @@ def _look(row: _Row, spec: PassSpec, models: Models) -> _Picture:
                 if same not in made:
                     made[same] = crop(image, of)
                 picture.crops[name] = made[same]
-        if FACES in need and models.faces is not None:
-            _find_faces(picture, image, models.faces)
+        if FACES in need and spec.faces is not None:
+            picture.small = reduced(image, spec.faces.long_side)
     except DecodeError as error:
         picture.fail(error.reason, error.detail)
     except MemoryError:
         picture.fail("image_failed", "decoding it takes more memory than this worker has")
-    picture.seconds = time.perf_counter() - started
+    picture.decode_seconds = time.perf_counter() - started
     return picture
 
 
@@ -362,43 +448,45 @@ def _needed(row: _Row, spec: PassSpec) -> tuple[str, ...]:
 # --- runtime ----------------------------------------------------------------------------------------------------------
 
 
-def _find_faces(picture: _Picture, image: Image.Image, detector: Detector) -> None:
+def _find_faces(pictures: Sequence[_Picture], detector: Detector) -> None:
+    smalls = [picture.small for picture in pictures if picture.small is not None]
     try:
-        picture.faces = detector.detect(image)
+        for picture, faces in zip(pictures, detector.detect(smalls), strict=True):
+            picture.faces, picture.small = faces, None
     except Exception as error:  # noqa: BLE001  one picture's failure is its row's error, checked on a blank one
-        detector.detect(Image.new("RGB", (64, 64)))
-        picture.fail("image_failed", f"face detection failed: {_sentence(error)}")
+        if len(pictures) > 1:
+            for picture in pictures:
+                _find_faces([picture], detector)
+            return
+        detector.detect([np.zeros((64, 64, 3), np.uint8)])
+        pictures[0].fail("image_failed", f"face detection failed: {_sentence(error)}")
 
 
 def _run_networks(pictures: Sequence[_Picture], spec: PassSpec, models: Models) -> None:
     for name in spec.networks:
         needing = [picture for picture in pictures if name in picture.crops]
         if needing:
-            _run_network(name, needing, models.runtime)
+            _run_network(name, needing, models.networks)
 
 
-def _run_network(name: str, pictures: Sequence[_Picture], runtime: Runtime) -> None:
+def _run_network(name: str, pictures: Sequence[_Picture], networks: Networks) -> None:
     try:
-        _keep(name, pictures, runtime.forward(name, np.stack([picture.crops[name] for picture in pictures])))
-    except weight_files.WeightsError:
+        _keep(name, pictures, networks.forward(name, np.stack([picture.crops[name] for picture in pictures])))
+    except (weight_files.WeightsError, DeviceError):
         raise
     except Exception as error:  # noqa: BLE001  one picture's failure is its row's error, checked on a blank one
         if len(pictures) > 1:
             for picture in pictures:
-                _run_network(name, [picture], runtime)
+                _run_network(name, [picture], networks)
             return
         try:
-            runtime.forward(name, np.zeros_like(pictures[0].crops[name])[None])
+            networks.forward(name, np.zeros_like(pictures[0].crops[name])[None])
         except Exception:  # noqa: BLE001  it fails for a blank picture too: the task fails, and Spark tries it again
             raise error from None
         pictures[0].fail("image_failed", f"{name} failed: {_sentence(error)}")
 
 
 def _keep(name: str, pictures: Sequence[_Picture], output: Output) -> None:
-    shapes = (output.embeddings.shape, output.logits.shape[:1])
-    expected = ((len(pictures), BACKBONES[name].width), (len(pictures),))
-    if shapes != expected:
-        raise ValueError(f"{name} gave vectors of shape {shapes[0]}, expected {expected[0]}")
     finite = np.isfinite(output.embeddings).all(axis=1) & np.isfinite(output.logits).all(axis=1)
     for at, picture in enumerate(pictures):
         if finite[at]:
@@ -411,28 +499,59 @@ def _keep(name: str, pictures: Sequence[_Picture], output: Output) -> None:
 
 
 def _finish(pictures: Sequence[_Picture], spec: PassSpec, models: Models) -> pa.RecordBatch:
-    started = time.perf_counter()
-    _run_networks(pictures, spec, models)
-    return _arrow(pictures, spec, (time.perf_counter() - started) / len(pictures))
+    with _time_limit(spec.picture_timeout * len(pictures)):
+        started = time.perf_counter()
+        _run_networks(pictures, spec, models)
+        between = time.perf_counter()
+        searched = [picture for picture in pictures if picture.small is not None]
+        if searched and models.faces is not None:
+            _find_faces(searched, models.faces)
+        ended = time.perf_counter()
+    for picture in pictures:
+        picture.network_seconds = (between - started) / len(pictures)
+        picture.face_seconds = (ended - between) / len(pictures)
+    return _arrow(pictures, spec)
 
 
-def _arrow(pictures: Sequence[_Picture], spec: PassSpec, share: float) -> pa.RecordBatch:
-    columns = [
-        [picture.image_id for picture in pictures],
-        [_embeddings(picture, spec) for picture in pictures],
-        [_labels(picture, spec) for picture in pictures],
-        [_faces(picture) for picture in pictures],
-        [_error(picture) for picture in pictures],
-        [picture.seconds + share for picture in pictures],
-    ]
+def _arrow(pictures: Sequence[_Picture], spec: PassSpec) -> pa.RecordBatch:
     schema = output_schema()
-    return pa.RecordBatch.from_arrays(
-        [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+    columns = {
+        "image_id": [picture.image_id for picture in pictures],
+        "embeddings": _embeddings(pictures, spec, schema.field("embeddings").type),
+        "labels": [_labels(picture, spec) for picture in pictures],
+        "faces": [_faces(picture) for picture in pictures],
+        "error": [_error(picture) for picture in pictures],
+        "decode_seconds": [picture.decode_seconds for picture in pictures],
+        "network_seconds": [picture.network_seconds for picture in pictures],
+        "face_seconds": [picture.face_seconds for picture in pictures],
+        "peak_bytes": [_peak_bytes()] * len(pictures),
+    }
+    arrays = [
+        column if isinstance(column, pa.Array) else pa.array(column, schema.field(name).type)
+        for name, column in columns.items()
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _embeddings(pictures: Sequence[_Picture], spec: PassSpec, kind: pa.ListType) -> pa.ListArray:
+    """All vectors of a batch as one Arrow array over one block of floats."""
+    made = [[(name, p.outputs[name][0]) for name in spec.embed if name in p.outputs] for p in pictures]
+    every = [pair for some in made for pair in some]
+    floats = np.concatenate([vector for _, vector in every]) if every else np.zeros(0, np.float32)
+    vectors = pa.ListArray.from_arrays(_offsets([len(vector) for _, vector in every]), pa.array(floats))
+    structs = pa.StructArray.from_arrays(
+        [pa.array([name for name, _ in every], pa.string()), vectors], fields=list(kind.value_type)
     )
+    return pa.ListArray.from_arrays(_offsets([len(some) for some in made]), structs).cast(kind)
 
 
-def _embeddings(picture: _Picture, spec: PassSpec) -> list[Mapping[str, object]]:
-    return [{"backbone": name, "embedding": picture.outputs[name][0]} for name in spec.embed if name in picture.outputs]
+def _offsets(lengths: Sequence[int]) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+
+
+def _peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # bytes there, KiB elsewhere
 
 
 def _labels(picture: _Picture, spec: PassSpec) -> list[Mapping[str, object]]:

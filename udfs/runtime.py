@@ -1,126 +1,275 @@
-"""What runs the networks: uint8 squares in, vectors out. Runs on executors.
+"""What runs networks: uint8 pixels in, float32 vectors out. Runs on executors.
 
 `Runtime` is the seam between the pass and whatever computes: numpy arrays on both sides, no tensor of any framework.
+OpenVINO runs networks on a CPU, torch on a GPU; who calls can't see which.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from udfs.networks import BACKBONES
-from udfs.weights import WeightsFile, load
+from udfs.compiled_cache import CompiledCache
 
 if TYPE_CHECKING:
+    import openvino
     import torch
 
 logger = logging.getLogger(__name__)
 
 Vectors = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Colour = tuple[float, float, float]
+Precision = Literal["fp32", "bf16"]
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+# Raised whenever a compiled network may come out differently for the same weights.
+_VERSION = 1
 
 
 class DeviceError(Exception):
-    """The device that was asked for is not there. The message is one sentence: what, where, what to do."""
+    """The device, or a precision on it, that was asked for is not there. One sentence: what, where, what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """embeddings: (n, width) float32; logits: (n, 1000) float32."""
+class Network:
+    """A network before it is compiled.
 
-    embeddings: Vectors
-    logits: Vectors
+    fingerprint: tells its weights and its definition from all others. build: the torch module with its weights, in
+    evaluation mode, float32, on the CPU; called only where it was never compiled before. size: (height, width) of its
+    pixels, None for any. dtype: of its pixels. mean, std: taken off the pixels and divided by, inside the compiled
+    network, in units of 0-255. batch: pixels come in batches of just so many; None: of any number.
+    """
+
+    name: str
+    fingerprint: str
+    build: Callable[[], torch.nn.Module]
+    mean: Colour
+    std: Colour
+    size: tuple[int, int] | None = None
+    dtype: Literal["uint8", "float32"] = "uint8"
+    batch: int | None = None
 
 
-class Runtime(Protocol):
-    """Networks that are ready to run, by name."""
+class Compiled(Protocol):
+    """A network that is ready to run."""
 
-    def forward(self, name: str, pixels: Pixels) -> Output:
-        """Run one network once.
-
-        Args:
-            name: one of `BACKBONES`.
-            pixels: (n, crop, crop, 3) uint8, the network's own crop; n >= 1. A picture's vector does not depend on
-                which others it comes with (cosine above 0.9999).
-        """
+    def __call__(self, pixels: Pixels) -> list[Vectors]:
+        """(n, height, width, 3) of the network's dtype, 0-255, n >= 1 -> its outputs, float32, the caller's own."""
         ...
 
 
-class TorchRuntime:
-    """Networks in torch: float32, evaluation mode, batch norms folded, channels last. A network loads at its first use.
+class Runtime(Protocol):
+    """Compiles networks for one device at one precision."""
+
+    def compile(self, network: Network) -> Compiled:
+        """A network that is ready to run; its weights are in memory once it returns."""
+        ...
+
+
+def runtime(where: str, precision: Precision, threads: int, cache: Path | None) -> Runtime:
+    """The runtime of a device.
 
     Args:
-        weights: the verified file of each network, by name.
-        device: `cpu`, `cuda` or `cuda:<index>`.
-        batch_size: pictures that go through a network together at most.
+        where: `cpu` or `cuda:<index>`.
+        threads: that networks on a CPU use in this process.
+        cache: folder for compiled networks; None keeps none.
+
+    Raises:
+        DeviceError: the device does not compute in this precision.
+    """
+    if where == "cpu":
+        return OpenVinoRuntime(precision, threads, None if cache is None else CompiledCache(cache))
+    return TorchRuntime(where, precision)
+
+
+# --- OpenVINO ---------------------------------------------------------------------------------------------------------
+
+
+class OpenVinoRuntime:
+    """Networks on a CPU. One stream of `threads` threads, pinned nowhere: Spark's workers share the cores.
+
+    Raises:
+        DeviceError: bf16 on a processor without its instructions.
     """
 
-    def __init__(self, weights: Mapping[str, WeightsFile], device: str, batch_size: int) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        self._weights = dict(weights)
-        self._device = device
-        self._batch_size = batch_size
-        self._networks: dict[str, torch.nn.Module] = {}
-        self._lock = threading.Lock()
+    def __init__(self, precision: Precision, threads: int, cache: CompiledCache | None) -> None:
+        if precision == "bf16" and not has_bf16():
+            raise DeviceError(
+                f"images.precision asks for bf16, which the processor of this machine ({_processor()}) does not "
+                "compute in: set images.precision=fp32"
+            )
+        self._precision = precision
+        self._threads = threads
+        self._cache = cache
 
-    def forward(self, name: str, pixels: Pixels) -> Output:
-        """See `Runtime`.
+    def compile(self, network: Network) -> Compiled:
+        """See `Runtime`."""
+        compiled = self._make(network)[0] if self._cache is None else self._from_cache(self._cache, network)
+        return _OpenVinoNetwork(compiled, network)
 
-        Raises:
-            KeyError: the network is not among the weights.
-            ValueError: the pixels are not of the network's size.
-            WeightsError: its weights cannot be loaded.
-        """
-        import torch
+    def _from_cache(self, cache: CompiledCache, network: Network) -> openvino.CompiledModel:
+        import openvino
 
-        backbone = BACKBONES[name]
-        side = backbone.crop
-        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (side, side, 3) or not len(pixels):
-            raise ValueError(f"{name} takes (n, {side}, {side}, 3) uint8, not {pixels.shape} {pixels.dtype}")
-        network = self._network(name)
-        mean = torch.tensor(backbone.mean, device=self._device).view(1, 3, 1, 1)
-        std = torch.tensor(backbone.std, device=self._device).view(1, 3, 1, 1)
-        embeddings, logits = [], []
-        with torch.inference_mode():
-            for at in range(0, len(pixels), self._batch_size):
-                # Channels last is how decoded pixels lie already: the permuted view is not copied again.
-                batch = torch.from_numpy(pixels[at : at + self._batch_size]).to(self._device).permute(0, 3, 1, 2)
-                embedding, scores = network(batch.float().sub_(mean).div_(std))
-                embeddings.append(embedding.float().cpu().numpy())
-                logits.append(scores.float().cpu().numpy())
-        return Output(np.concatenate(embeddings), np.concatenate(logits))
+        parts = {
+            "version": _VERSION,
+            "openvino": openvino.get_version(),
+            "processor": _processor(),
+            "network": [network.name, network.fingerprint, network.size, network.dtype, network.batch],
+            "pixels": [network.mean, network.std],
+            "settings": self._settings(),
+        }
 
-    def _network(self, name: str) -> torch.nn.Module:
-        with self._lock:
-            if name not in self._networks:
-                self._networks[name] = self._load(name)
-            return self._networks[name]
+        def read(content: bytes) -> openvino.CompiledModel:
+            return _core().import_model(content, "CPU", self._settings())
 
-    def _load(self, name: str) -> torch.nn.Module:
-        import torch
+        return cache.get(json.dumps(parts, sort_keys=True), read, lambda: self._make(network))
 
-        from udfs.networks.embedding import fold_batch_norms
+    def _make(self, network: Network) -> tuple[openvino.CompiledModel, bytes]:
+        compiled = _core().compile_model(_converted(network), "CPU", self._settings())
+        exported = compiled.export_model()
+        return compiled, exported if isinstance(exported, bytes) else exported.getvalue()
 
-        network = load(name, self._weights[name])
-        fold_batch_norms(network)
-        return network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "INFERENCE_PRECISION_HINT": "f32" if self._precision == "fp32" else "bf16",
+            "INFERENCE_NUM_THREADS": self._threads,
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+        }
 
 
-def use_threads(threads: int) -> None:
-    """Threads that torch uses in this process: one a worker where several workers share the cores."""
+class _OpenVinoNetwork:
+    def __init__(self, compiled: openvino.CompiledModel, network: Network) -> None:
+        self._request = compiled.create_infer_request()
+        self._outputs = len(compiled.outputs)
+        self._network = network
+
+    def __call__(self, pixels: Pixels) -> list[Vectors]:
+        _check(pixels, self._network)
+        self._request.infer([pixels], share_inputs=True)
+        # Copied: the request writes its next results to the same place.
+        return [np.array(self._request.get_output_tensor(at).data, np.float32) for at in range(self._outputs)]
+
+
+def _converted(network: Network) -> openvino.Model:
+    import openvino
     import torch
+    from openvino.preprocess import PrePostProcessor
 
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+    height, width = network.size or (-1, -1)
+    shape = [network.batch or -1, 3, height, width]
+    example = torch.zeros([48 if side == -1 else side for side in [network.batch or 2, *shape[1:]]])
+    with torch.inference_mode():
+        model = openvino.convert_model(network.build(), example_input=example, input=[shape])
+    prepared = PrePostProcessor(model)
+    given = prepared.input()
+    given.tensor().set_element_type(openvino.Type(np.dtype(network.dtype))).set_layout(openvino.Layout("NHWC"))
+    steps = given.preprocess()
+    if network.dtype != "float32":
+        steps = steps.convert_element_type(openvino.Type.f32)
+    steps.mean(list(network.mean)).scale(list(network.std))
+    given.model().set_layout(openvino.Layout("NCHW"))
+    for at in range(len(model.outputs)):
+        prepared.output(at).tensor().set_element_type(openvino.Type.f32)
+    return prepared.build()
+
+
+@functools.cache
+def _core() -> openvino.Core:
+    import openvino
+
+    return openvino.Core()
+
+
+@functools.cache
+def _processor() -> str:
+    return str(_core().get_property("CPU", "FULL_DEVICE_NAME"))
+
+
+@functools.cache
+def has_bf16() -> bool:
+    """Whether the processor of this machine has instructions for bf16."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+# --- torch ------------------------------------------------------------------------------------------------------------
+
+
+class TorchRuntime:
+    """Networks in torch, channels last: on a GPU, or wherever torch runs. bf16 is torch's autocast."""
+
+    def __init__(self, device: str, precision: Precision) -> None:
+        self._device = device
+        self._precision = precision
+
+    def compile(self, network: Network) -> Compiled:
+        """See `Runtime`."""
+        import torch
+
+        module = network.build().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return _TorchNetwork(module, network, self._device, self._precision)
+
+
+class _TorchNetwork:
+    def __init__(self, module: torch.nn.Module, network: Network, device: str, precision: Precision) -> None:
+        import torch
+
+        self._module = module
+        self._network = network
+        self._device = torch.device(device)
+        self._precision = precision
+        self._mean = torch.tensor(network.mean, device=self._device).view(1, 3, 1, 1)
+        self._std = torch.tensor(network.std, device=self._device).view(1, 3, 1, 1)
+
+    def __call__(self, pixels: Pixels) -> list[Vectors]:
+        import torch
+
+        _check(pixels, self._network)
+        given = torch.from_numpy(np.ascontiguousarray(pixels))
+        if self._device.type == "cuda":
+            given = given.pin_memory()
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._precision == "bf16"),
+        ):
+            # Channels last is how pixels lie already: the permuted view is not copied again.
+            batch = given.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+            made = self._module(batch.float().sub(self._mean).div_(self._std))
+            outputs = made if isinstance(made, tuple) else (made,)
+            return [output.float().cpu().numpy() for output in outputs]
+
+
+def _check(pixels: Pixels, network: Network) -> None:
+    height, width = network.size or pixels.shape[1:3]
+    n = network.batch or len(pixels)
+    if pixels.dtype != network.dtype or pixels.shape != (n, height, width, 3) or not n:
+        asked = ", ".join("n" if side is None else str(side) for side in (network.batch, *(network.size or "hw"), 3))
+        raise ValueError(f"{network.name} takes ({asked}) {network.dtype}, not {pixels.shape} {pixels.dtype}")
+
+
+# --- which ------------------------------------------------------------------------------------------------------------
+
+
+def threads(setting: int) -> int:
+    """Threads of this worker's networks: the setting, or with 0 as many as cores are the task's (`spark.task.cpus`), so
+    that the workers of a machine share its cores and never compete. Runs on executors; without a task 0 is one."""
+    if setting:
+        return setting
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return context.cpus() if context is not None else 1
 
 
 def device(setting: str) -> str:

@@ -20,10 +20,10 @@ def thumbnail(content: bytes | None, side: int, max_pixels: int) -> bytes | None
     `quarantine` already, and a page can do without it.
     """
     try:
-        pixels = decode(content, max_pixels, min_side=2 * side)
+        image = decode(content, max_pixels, min_side=2 * side)
     except DecodeError:
         return None
-    square = ImageOps.fit(Image.fromarray(pixels), (side, side), Image.Resampling.LANCZOS, centering=_CENTRE)
+    square = ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS, centering=_CENTRE)
     out = io.BytesIO()
     square.save(out, "JPEG", quality=_QUALITY, optimize=True)
     return out.getvalue()

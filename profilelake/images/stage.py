@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
@@ -30,7 +31,11 @@ STAGE = "images"
 
 # Reasons that another try may heal; the others lie in the picture.
 _WORTH_ANOTHER_TRY = ("image_crashed", "image_timeout")
-_PARTITIONS_PER_CORE = 2
+# A task's share: enough to be worth a Python worker, few enough that the last task is soon done.
+_PICTURES_A_TASK = 16
+_BYTES_A_TASK = 64 * 2**20
+# What decides the chunk of a picture: the first eight hex digits of its sha256.
+_PREFIX = 8
 # What Spark says of a job whose Python worker, or whose executor, ended under it.
 _ENDED = ("Python worker exited unexpectedly", "ExecutorLostFailure")
 
@@ -48,8 +53,10 @@ def pass_spec(config: Config) -> PassSpec:
         device=images.device,
         batch_size=images.batch_size,
         max_pixels=config.crawl.max_image_pixels,
-        decode_min_side=images.decode_min_side,
-        threads=images.threads,
+        precision=images.precision,
+        decode_margin=0 if images.decode_margin == "full" else images.decode_margin,
+        threads=0 if images.threads == "auto" else images.threads,
+        cache=images.compiled_cache or "",
         picture_timeout=images.picture_timeout,
     )
 
@@ -135,31 +142,75 @@ def run(context: Context) -> StageReport:
     # Not `persist`: a write to a table throws away all that is cached and was read from it. So after the vectors were
     # written, every picture of the chunk would be looked at again for its labels, and again for its faces.
     todo = needs(lake, config).localCheckpoint()
-    stats = todo.agg(F.count("*").alias("n"), F.percentile_approx("n_bytes", 0.95).alias("bytes")).first()
+    stats = todo.agg(
+        F.count("*").alias("n"),
+        F.coalesce(F.sum("n_bytes"), F.lit(0)).alias("sum"),
+        F.percentile_approx("n_bytes", 0.95).alias("bytes"),
+    ).first()
     assert stats is not None
-    total = int(stats["n"])
-    bad, share = 0, 0.0
+    total, seen = int(stats["n"]), _Seen()
+    bad, tried = 0, 0
     if total:
         _size_batches(context.spark, config, int(stats["bytes"]))
-        bad = _all_chunks(context, todo, total)
-        share = _bad_share(lake, config, todo, bad, total)
+        seen = _all_chunks(context, todo, total, int(stats["sum"]))
+        bad, tried = _among_new(lake, config, todo, seen.bad, total)
     else:
         _quarantine(lake, None)
-    if share > config.quarantine.max_share:
+    if bad > config.quarantine.max_share * tried:
         raise TooManyBadRecords(
-            f"{bad:,} of {total:,} new pictures ({share:.1%}) cannot be decoded, more than quarantine.max_share "
+            f"{bad:,} of {tried:,} new pictures ({bad / tried:.1%}) cannot be decoded, more than quarantine.max_share "
             f"({config.quarantine.max_share:.1%}) allows; select * from quarantine where stage = 'images' shows them"
         )
-    return StageReport(STAGE, rows_in=total, rows_out=total - bad, rows_quarantined=bad, images=total)
+    return StageReport(
+        STAGE,
+        rows_in=total,
+        rows_out=total - seen.bad,
+        rows_quarantined=seen.bad,
+        images=total,
+        counters=seen.counters(),
+    )
 
 
-def _bad_share(lake: Lake, config: Config, todo: DataFrame, bad: int, total: int) -> float:
-    """Share of the bad among pictures that were never tried before: those of old are looked at alone, so they would
-    fail every run that tries them once more."""
-    if bad / total <= config.quarantine.max_share:
-        return bad / total
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What became of pictures: how many, how many are refused, seconds of workers by step, a worker's peak memory."""
+
+    n: int = 0
+    bad: int = 0
+    decode_seconds: float = 0.0
+    network_seconds: float = 0.0
+    face_seconds: float = 0.0
+    peak_bytes: int = 0
+
+    def __add__(self, other: _Seen) -> _Seen:
+        return _Seen(
+            self.n + other.n,
+            self.bad + other.bad,
+            self.decode_seconds + other.decode_seconds,
+            self.network_seconds + other.network_seconds,
+            self.face_seconds + other.face_seconds,
+            max(self.peak_bytes, other.peak_bytes),
+        )
+
+    def counters(self) -> dict[str, int]:
+        """For the ledger, which counts in whole numbers."""
+        if not self.n:
+            return {}
+        return {
+            "worker_decode_ms": round(self.decode_seconds * 1000),
+            "worker_network_ms": round(self.network_seconds * 1000),
+            "worker_face_ms": round(self.face_seconds * 1000),
+            "worker_peak_mib": self.peak_bytes // 2**20,
+        }
+
+
+def _among_new(lake: Lake, config: Config, todo: DataFrame, bad: int, total: int) -> tuple[int, int]:
+    """(bad, all) among pictures that were never tried before: those of old are looked at alone, so they would fail
+    every run that tries them once more."""
+    if bad <= config.quarantine.max_share * total:
+        return bad, total
     again = failed(lake).where(F.col("attempts") > 1).join(todo, on="image_id", how="left_semi").count()
-    return (bad - again) / max(1, total - again)
+    return bad - again, total - again
 
 
 def _size_batches(spark: SparkSession, config: Config, picture_bytes: int) -> None:
@@ -168,41 +219,46 @@ def _size_batches(spark: SparkSession, config: Config, picture_bytes: int) -> No
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(rows))
 
 
-def _all_chunks(context: Context, todo: DataFrame, total: int) -> int:
+def _all_chunks(context: Context, todo: DataFrame, total: int, n_bytes: int) -> _Seen:
     chunks = -(-total // context.config.images.chunk)
     progress = context.progress(total, "pictures")
-    bad = 0
+    seen = _Seen()
     for chunk in range(chunks):
-        mine = todo.where(F.pmod(F.xxhash64("image_id"), F.lit(chunks)) == chunk)
-        seen, refused = _one_chunk(context, mine)
-        bad += refused
-        progress.advance(seen)
-    return bad
+        # A range of image_id, as even as any hash since it is one, lets a table that is clustered by it skip files.
+        low, high = (f"{at * 16**_PREFIX // chunks:0{_PREFIX}x}" for at in (chunk, chunk + 1))
+        mine = (F.col("image_id") >= low) & (F.lit(chunk + 1 == chunks) | (F.col("image_id") < high))
+        found = _one_chunk(context, mine, todo.where(mine), min(total, total // chunks + 1), n_bytes // chunks)
+        seen += found
+        progress.advance(found.n)
+    return seen
 
 
-def _one_chunk(context: Context, todo: DataFrame) -> tuple[int, int]:
-    """Look at the chunk's pictures and commit what was seen. Returns (pictures, refused pictures)."""
+def _one_chunk(context: Context, mine: Column, todo: DataFrame, n: int, n_bytes: int) -> _Seen:
+    """Look at the chunk's pictures, about n of n_bytes in all, and commit what was seen."""
     lake, config = context.lake, context.config
     spec = pass_spec(config)
-    partitions = context.spark.sparkContext.defaultParallelism * _PARTITIONS_PER_CORE
+    cores = context.spark.sparkContext.defaultParallelism
+    tasks = max(min(cores, -(-n // _PICTURES_A_TASK)), -(-n_bytes // _BYTES_A_TASK))
+    # The ids are few (images.chunk) and the pictures heavy: the ids go to the pictures, which move once.
     pictures = (
         lake.read("images")
+        .where(mine)
         .select("image_id", "content")
-        .join(todo.select("image_id", "need"), on="image_id", how="inner")
-        .repartition(partitions, "image_id")
+        .join(F.broadcast(todo.select("image_id", "need")), on="image_id", how="inner")
+        .repartition(tasks, "image_id")
     )
-    seen, n, bad = _look_at(pictures, picture_pass.pin(spec))
+    made, seen = _look_at(pictures, picture_pass.pin(spec))
     try:
-        _write(lake, spec, seen.where(F.col("error").isNull()))
-        _quarantine(lake, seen.where(F.col("error").isNotNull()))
+        _write(lake, spec, made.where(F.col("error").isNull()))
+        _quarantine(lake, made.where(F.col("error").isNotNull()))
     finally:
-        seen.unpersist()
-    return n, bad
+        made.unpersist()
+    return seen
 
 
-def _look_at(pictures: DataFrame, spec: PassSpec) -> tuple[DataFrame, int, int]:
-    """What the pass makes of the pictures, persisted; how many there are, and how many are refused. Pictures that end
-    their worker are looked at again in processes of their own, which tells which of them they are."""
+def _look_at(pictures: DataFrame, spec: PassSpec) -> tuple[DataFrame, _Seen]:
+    """What the pass makes of the pictures, persisted, and counted. Pictures that end their worker are looked at again
+    in processes of their own, which tells which of them they are."""
     try:
         return _counted(pictures, functools.partial(_on_executor, spec=spec))
     except Exception as error:
@@ -214,15 +270,23 @@ def _look_at(pictures: DataFrame, spec: PassSpec) -> tuple[DataFrame, int, int]:
 
 def _counted(
     pictures: DataFrame, run_pass: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
-) -> tuple[DataFrame, int, int]:
-    seen = pictures.mapInArrow(run_pass, picture_pass.OUTPUT_DDL).persist(StorageLevel.DISK_ONLY)
+) -> tuple[DataFrame, _Seen]:
+    made = pictures.mapInArrow(run_pass, picture_pass.OUTPUT_DDL).persist(StorageLevel.DISK_ONLY)
     try:
-        counts = seen.agg(F.count("*").alias("n"), F.count("error").alias("bad")).first()
+        row = made.agg(
+            F.count("*").alias("n"),
+            F.count("error").alias("bad"),
+            *[
+                F.coalesce(F.sum(name), F.lit(0.0)).alias(name)
+                for name in ("decode_seconds", "network_seconds", "face_seconds")
+            ],
+            F.coalesce(F.max("peak_bytes"), F.lit(0)).alias("peak_bytes"),
+        ).first()
     except Exception:
-        seen.unpersist()
+        made.unpersist()
         raise
-    assert counts is not None
-    return seen, int(counts["n"]), int(counts["bad"])
+    assert row is not None
+    return made, _Seen(**row.asDict())
 
 
 def _on_executor(batches: Iterable[pa.RecordBatch], *, spec: PassSpec) -> Iterator[pa.RecordBatch]:

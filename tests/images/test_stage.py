@@ -19,8 +19,8 @@ from profilelake.errors import ConfigError, TooManyBadRecords
 from profilelake.images import stage as images
 from profilelake.lake import Lake
 from tests.conftest import contents, versions
-from tests.images import crashing
 from tests.lakes import lay, lay_posts
+from tests.udfs import crashing
 from udfs.picture_pass import PassSpec, run_pass
 
 pytestmark = pytest.mark.model

@@ -9,12 +9,15 @@ import zlib
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tifffile
 from PIL import Image, ImageFile
 from sklearn.datasets import load_sample_images
 
-from udfs.decode import DecodeError, Pixels, decode
+from udfs.decode import DecodeError, decode
+
+Pixels = npt.NDArray[np.uint8]
 
 PIXELS = 100_000_000
 REASONS = {"image_failed", "image_truncated", "image_too_many_pixels"}
@@ -39,6 +42,12 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def pixels(content: bytes | memoryview, max_pixels: int, min_side: int = 0) -> Pixels:
+    image = decode(content, max_pixels, min_side)
+    assert image.mode == "RGB"
+    return np.asarray(image)
 
 
 def refused(content: bytes | None, max_pixels: int = PIXELS, min_side: int = 0) -> DecodeError:
@@ -69,7 +78,7 @@ def distance(found: Pixels, expected: Image.Image | Pixels) -> float:
     ],
 )
 def test_every_format_gives_the_picture_back(kind: str, options: dict[str, Any], limit: float) -> None:
-    found = decode(saved(photo(), kind, **options), PIXELS)
+    found = pixels(saved(photo(), kind, **options), PIXELS)
     assert found.dtype == np.uint8
     assert found.flags.c_contiguous
     assert distance(found, photo()) <= limit
@@ -77,20 +86,20 @@ def test_every_format_gives_the_picture_back(kind: str, options: dict[str, Any],
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_greyscale_has_three_equal_channels(kind: str) -> None:
-    found = decode(saved(photo().convert("L"), kind), PIXELS)
+    found = pixels(saved(photo().convert("L"), kind), PIXELS)
     assert found.shape == (80, 120, 3)
     assert np.abs(found.astype(int) - found[:, :, :1]).max() <= 1
     assert distance(found[:, :, 0], photo().convert("L")) < 5
 
 
 def test_one_bit_is_black_and_white() -> None:
-    found = decode(saved(photo().convert("1"), "PNG"), PIXELS)
+    found = pixels(saved(photo().convert("1"), "PNG"), PIXELS)
     assert set(np.unique(found)) == {0, 255}
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 def test_cmyk(kind: str) -> None:
-    assert distance(decode(saved(photo().convert("CMYK"), kind), PIXELS), photo()) < 5
+    assert distance(pixels(saved(photo().convert("CMYK"), kind), PIXELS), photo()) < 5
 
 
 def test_ycck_of_an_adobe_program() -> None:
@@ -100,15 +109,15 @@ def test_ycck_of_an_adobe_program() -> None:
     plain = content.find(b"Adobe")
     assert plain > 0
     # Pillow writes inverted samples with that marker and undoes it: full ink is black.
-    assert decode(content, PIXELS).max() < 10
-    assert decode(saved(Image.new("CMYK", (64, 64), (0, 0, 0, 0)), "JPEG"), PIXELS).min() > 245
+    assert pixels(content, PIXELS).max() < 10
+    assert pixels(saved(Image.new("CMYK", (64, 64), (0, 0, 0, 0)), "JPEG"), PIXELS).min() > 245
 
 
 def test_16_bit_grey_is_scaled_not_clipped() -> None:
     ramp = np.linspace(0, 65535, 256 * 64).astype(np.uint16).reshape(64, 256)
     expected = np.rint(ramp / 257.0).astype(np.uint8)
     for kind in ("PNG", "TIFF"):
-        found = decode(saved(Image.fromarray(ramp), kind), PIXELS)
+        found = pixels(saved(Image.fromarray(ramp), kind), PIXELS)
         assert np.array_equal(found[:, :, 0], expected), kind
         assert len(np.unique(found)) == 256
 
@@ -118,19 +127,19 @@ def test_16_bit_colour_tiff(order: Any) -> None:
     deep = np.asarray(photo()).astype(np.uint16) * 257
     out = io.BytesIO()
     tifffile.imwrite(out, deep, photometric="rgb", byteorder=order)
-    assert np.abs(decode(out.getvalue(), PIXELS).astype(int) - np.asarray(photo())).max() <= 1
+    assert np.abs(pixels(out.getvalue(), PIXELS).astype(int) - np.asarray(photo())).max() <= 1
 
 
 def test_16_bit_colour_png() -> None:
     deep = (np.asarray(photo()).astype(np.uint16) * 257).astype(">u2")
     rows = b"".join(b"\0" + row.tobytes() for row in deep)
-    assert np.abs(decode(png(120, 80, 16, 2, rows), PIXELS).astype(int) - np.asarray(photo())).max() <= 1
+    assert np.abs(pixels(png(120, 80, 16, 2, rows), PIXELS).astype(int) - np.asarray(photo())).max() <= 1
 
 
 def test_float_tiff_from_0_to_1_is_scaled() -> None:
     out = io.BytesIO()
     tifffile.imwrite(out, np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64))
-    found = decode(out.getvalue(), PIXELS)
+    found = pixels(out.getvalue(), PIXELS)
     assert found.min() == 0
     assert found.max() == 255
 
@@ -143,7 +152,7 @@ def test_alpha_lies_over_white() -> None:
     share = alpha[:, :, None] / 255.0
     expected = np.asarray(photo()) * share + 255 * (1 - share)
     for kind in ("PNG", "TIFF"):
-        found = decode(saved(layered, kind), PIXELS)
+        found = pixels(saved(layered, kind), PIXELS)
         assert np.abs(found - expected).max() <= 1, kind
         assert (found[:, :40] == 255).all()
 
@@ -151,19 +160,19 @@ def test_alpha_lies_over_white() -> None:
 def test_grey_with_alpha_lies_over_white() -> None:
     layered = photo().convert("LA")
     layered.putalpha(0)
-    assert (decode(saved(layered, "PNG"), PIXELS) == 255).all()
+    assert (pixels(saved(layered, "PNG"), PIXELS) == 255).all()
 
 
 def test_palette() -> None:
     flat = photo().quantize(64)
-    assert np.array_equal(decode(saved(flat, "PNG"), PIXELS), np.asarray(flat.convert("RGB")))
+    assert np.array_equal(pixels(saved(flat, "PNG"), PIXELS), np.asarray(flat.convert("RGB")))
 
 
 def test_palette_with_a_transparent_colour_lies_over_white() -> None:
     flat = Image.new("P", (40, 20))
     flat.putpalette([10, 20, 30, 200, 100, 50])
     flat.paste(1, (20, 0, 40, 20))
-    found = decode(saved(flat, "PNG", transparency=0), PIXELS)
+    found = pixels(saved(flat, "PNG", transparency=0), PIXELS)
     assert (found[:, :20] == 255).all()
     assert (found[:, 20:] == [200, 100, 50]).all()
 
@@ -171,7 +180,7 @@ def test_palette_with_a_transparent_colour_lies_over_white() -> None:
 def test_a_transparent_colour_of_rgb_lies_over_white() -> None:
     image = Image.new("RGB", (8, 8), (1, 2, 3))
     image.putpixel((0, 0), (9, 9, 9))
-    found = decode(saved(image, "PNG", transparency=(1, 2, 3)), PIXELS)
+    found = pixels(saved(image, "PNG", transparency=(1, 2, 3)), PIXELS)
     assert (found[0, 0] == 9).all()
     assert (found[1:] == 255).all()
 
@@ -195,7 +204,7 @@ def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
-    found = decode(saved(photo(), kind, exif=exif, **options), PIXELS)
+    found = pixels(saved(photo(), kind, exif=exif, **options), PIXELS)
     limit = 4 if kind == "JPEG" else 0
     assert distance(found, UPRIGHT[orientation](np.asarray(photo()))) <= limit
 
@@ -203,20 +212,20 @@ def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
 def test_orientation_of_a_jpeg_that_is_decoded_smaller() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    found = decode(saved(photo(1200, 800), "JPEG", exif=exif), PIXELS, min_side=100)
+    found = pixels(saved(photo(1200, 800), "JPEG", exif=exif), PIXELS, min_side=100)
     assert found.shape == (150, 100, 3)
 
 
 def test_damaged_exif_does_not_cost_the_picture() -> None:
     content = saved(photo(), "JPEG", quality=95, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
-    assert distance(decode(content, PIXELS), photo()) < 4
+    assert distance(pixels(content, PIXELS), photo()) < 4
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_first_frame_of_several(kind: str) -> None:
     red, blue = Image.new("RGB", (32, 16), (255, 0, 0)), Image.new("RGB", (32, 16), (0, 0, 255))
     options = {"lossless": True} if kind == "WEBP" else {}
-    found = decode(saved(red, kind, save_all=True, append_images=[blue], **options), PIXELS)
+    found = pixels(saved(red, kind, save_all=True, append_images=[blue], **options), PIXELS)
     assert (found == [255, 0, 0]).all()
 
 
@@ -229,9 +238,9 @@ def test_min_side_reduces_only_jpegs_and_never_below() -> None:
         (151, (300, 500)),
         (601, (1200, 2000)),
     ):
-        assert decode(saved(big, "JPEG"), PIXELS, min_side=side).shape == (*shape, 3)
-    assert decode(saved(big, "PNG"), PIXELS, min_side=100).shape == (1200, 2000, 3)
-    assert distance(decode(saved(big, "JPEG"), PIXELS, min_side=150), big.resize((250, 150))) < 4
+        assert pixels(saved(big, "JPEG"), PIXELS, min_side=side).shape == (*shape, 3)
+    assert pixels(saved(big, "PNG"), PIXELS, min_side=100).shape == (1200, 2000, 3)
+    assert distance(pixels(saved(big, "JPEG"), PIXELS, min_side=150), big.resize((250, 150))) < 4
 
 
 def test_null_image() -> None:
@@ -282,8 +291,8 @@ def test_bomb_is_refused_before_it_is_decompressed() -> None:
 
 def test_max_pixels_is_of_the_stored_size() -> None:
     content = saved(photo(200, 100), "JPEG")
-    assert decode(content, 20_000).shape == (100, 200, 3)
-    assert decode(content, 20_000, min_side=20).shape == (25, 50, 3)
+    assert pixels(content, 20_000).shape == (100, 200, 3)
+    assert pixels(content, 20_000, min_side=20).shape == (25, 50, 3)
     error = refused(content, 19_999, min_side=20)
     assert error.reason == "image_too_many_pixels"
     assert "200 x 100" in error.detail
@@ -292,7 +301,7 @@ def test_max_pixels_is_of_the_stored_size() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (5, 2000)])
 def test_odd_sizes(size: tuple[int, int]) -> None:
     for kind in ("PNG", "JPEG"):
-        assert decode(saved(photo().resize(size), kind), PIXELS, min_side=320).shape == (size[1], size[0], 3)
+        assert pixels(saved(photo().resize(size), kind), PIXELS, min_side=320).shape == (size[1], size[0], 3)
 
 
 @pytest.mark.parametrize("kind", CUT)
@@ -305,7 +314,7 @@ def test_mutated_bytes_are_pixels_or_a_reason(kind: str) -> None:
             damaged[dice.randrange(len(damaged))] = dice.randrange(256)
         reason, shape = None, (1, 1, 3)
         try:
-            shape = decode(bytes(damaged), 1_000_000, dice.choice([0, 16])).shape
+            shape = pixels(bytes(damaged), 1_000_000, dice.choice([0, 16])).shape
         except DecodeError as error:
             reason = error.reason
         assert reason in {None, *REASONS}

@@ -19,10 +19,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from udfs import picture_pass, worker_cache
+from udfs.embedder import Output
 from udfs.faces import Face, FaceSettings
 from udfs.networks import BACKBONES, class_names
 from udfs.picture_pass import OUTPUT_DDL, Models, PassSpec, describe, output_schema, pin, run_pass
-from udfs.runtime import Output
 from udfs.weights import WeightsError
 
 LITE0, LITE1 = "efficientnet_lite0", "efficientnet_lite1"
@@ -31,7 +31,7 @@ CRASHING = (13, 13, 13)  # the colour of a picture that no network survives
 STRANGE = (77, 77, 77)  # the colour of a picture that gives NaN
 
 
-class FakeRuntime:
+class FakeNetworks:
     """A vector is the mean colour of the crop; the class is its red. Remembers what it was fed."""
 
     def __init__(self, broken: bool = False) -> None:
@@ -56,22 +56,22 @@ class FakeRuntime:
 class FakeDetector:
     """One face in every picture; raises for a red one."""
 
-    def detect(self, image: Image.Image) -> list[Face]:
-        if image.getpixel((0, 0)) == (255, 0, 0):
+    def detect(self, pictures: Sequence[np.ndarray]) -> list[list[Face]]:
+        if any((picture[0, 0] == (255, 0, 0)).all() for picture in pictures):
             raise IndexError("no such box")
-        return [Face(0.25, 0.5, 0.5, 0.25, 0.99)]
+        return [[Face(0.25, 0.5, 0.5, 0.25, 0.99)] for _ in pictures]
 
 
-made: list[FakeRuntime] = []
+made: list[FakeNetworks] = []
 
 
 def fake_loader(spec: PassSpec, where: str) -> Models:
-    made.append(FakeRuntime())
+    made.append(FakeNetworks())
     return Models(made[-1], FakeDetector() if spec.faces is not None else None)
 
 
 def broken_loader(spec: PassSpec, where: str) -> Models:
-    return Models(FakeRuntime(broken=True), None)
+    return Models(FakeNetworks(broken=True), None)
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +128,10 @@ def test_one_row() -> None:
         "boxes": [{"x": 0.25, "y": 0.5, "width": 0.5, "height": 0.25, "score": 0.99}],
         "largest_face_share": 0.125,
     }
-    assert row["seconds"] > 0
+    assert row["decode_seconds"] > 0
+    assert row["network_seconds"] > 0
+    assert row["face_seconds"] > 0
+    assert row["peak_bytes"] > 10 * 2**20
 
 
 def test_empty_partition_loads_nothing() -> None:
@@ -266,7 +269,7 @@ def test_models_load_once_a_worker_whatever_changes_but_the_models() -> None:
     for spec in (
         SPEC,
         SPEC,
-        PassSpec(embed=(LITE0,), label=(), faces=FaceSettings(), batch_size=4, max_pixels=5000, decode_min_side=400),
+        PassSpec(embed=(LITE0,), label=(), faces=FaceSettings(), batch_size=4, max_pixels=5000, decode_margin=2),
     ):
         passed(rows, spec)
     assert worker_cache.load_count() == 1
@@ -297,8 +300,9 @@ def test_the_spec_travels() -> None:
         ({"weights": (("resnet18", "x"),)}, "no network is called 'resnet18'"),
         ({"embed": (), "label": (), "faces": None}, "nothing to do"),
         ({"device": "tpu"}, "auto, cpu, cuda, not 'tpu'"),
+        ({"precision": "fp8"}, "auto, fp32, bf16, not 'fp8'"),
         ({"batch_size": 0}, "at least 1"),
-        ({"decode_min_side": -1}, "at least 0"),
+        ({"decode_margin": -1}, "at least 0"),
     ],
 )
 def test_impossible_specs(change: dict[str, Any], message: str) -> None:
@@ -317,14 +321,47 @@ def test_describe_says_weights_preprocessing_and_width() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "long_side", "margin"), [(0, 320, 0), (288, 320, 320), (1, None, 320), (512, 320, 512), (288, 400, 400)]
+    ("margin", "long_side", "min_side"), [(0, 320, 0), (1, 320, 320), (1, None, 320), (2, 320, 640), (1, 400, 400)]
 )
-def test_the_decode_margin_starves_nobody(asked: int, long_side: int | None, margin: int) -> None:
+def test_the_decode_margin_starves_nobody(margin: int, long_side: int | None, min_side: int) -> None:
     faces = None if long_side is None else FaceSettings(long_side=long_side)
-    spec = PassSpec(embed=(LITE0,), label=(), faces=faces, decode_min_side=asked)
-    assert spec.margin == margin
-    expected = f"minside{margin}" if margin else "fullsize"
+    spec = PassSpec(embed=(LITE0,), label=(), faces=faces, decode_margin=margin)
+    assert spec.min_side == min_side
+    expected = f"minside{min_side}" if min_side else "fullsize"
     assert describe(spec)[LITE0].preprocessing == f"resize256-bicubic-crop224-{expected}-fp32"
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "processor", "settled"),
+    [
+        ("fp32", "auto", True, "fp32"),
+        ("bf16", "auto", False, "bf16"),
+        ("auto", "auto", True, "bf16"),
+        ("auto", "cpu", False, "fp32"),
+        ("auto", "cuda", False, "bf16"),
+    ],
+)
+def test_the_precision_is_settled_once_for_all_executors(
+    monkeypatch: pytest.MonkeyPatch, asked: Any, device: str, processor: bool, settled: str
+) -> None:
+    monkeypatch.setattr(picture_pass, "has_bf16", lambda: processor)
+    spec = PassSpec(embed=(LITE0,), label=(), faces=None, device=device, precision=asked)
+    assert pin(spec).precision == settled
+    assert describe(spec)[LITE0].preprocessing.endswith(f"-{settled}")
+
+
+def test_decoding_ahead_changes_nothing_but_time() -> None:
+    rows = [(str(n), picture((n, 0, 0)) if n % 5 else b"bad", [LITE0]) for n in range(40)]
+    batches = [batch(rows[:7]), batch(rows[7:])]
+    timeless = [
+        [{key: value for key, value in row.items() if "seconds" not in key and key != "peak_bytes"} for row in found]
+        for found in (
+            passed(batches, PassSpec(embed=(LITE0,), label=(), faces=None, batch_size=4, threads=threads))
+            for threads in (1, 3)
+        )
+    ]
+    assert timeless[0] == timeless[1]
+    assert [row["image_id"] for row in timeless[1]] == [name for name, _, _ in rows]
 
 
 def test_describe_refuses_wrong_weights(tmp_path: Path) -> None:
@@ -373,11 +410,13 @@ def test_real_networks_on_real_photographs() -> None:
 @pytest.mark.model
 def test_models_load_once_a_python_worker(spark: SparkSession) -> None:
     """Two jobs of six tasks each in two workers: whoever ran tasks loaded once."""
-    spec = PassSpec(embed=(), label=(), faces=FaceSettings(), device="cpu")
+    spec = PassSpec(embed=(), label=(), faces=FaceSettings(min_score=0.123), device="cpu")  # no other test's
 
     def counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        before = worker_cache.load_count()
         n = sum(out.num_rows for out in run_pass(batches, spec))
-        yield pa.RecordBatch.from_pydict({"pid": [os.getpid()], "loads": [worker_cache.load_count()], "n": [n]})
+        loads = worker_cache.load_count() - before
+        yield pa.RecordBatch.from_pydict({"pid": [os.getpid()], "loads": [loads], "n": [n]})
 
     content = picture((9, 9, 9), "JPEG", (64, 64))
     frame = spark.createDataFrame(
@@ -386,6 +425,6 @@ def test_models_load_once_a_python_worker(spark: SparkSession) -> None:
     ).repartition(6)
     seen = [row for _ in range(2) for row in frame.mapInArrow(counted, "pid long, loads long, n long").collect()]
     assert sum(row["n"] for row in seen) == 48
-    workers = {row["pid"] for row in seen}
+    workers = {row["pid"] for row in seen if row["n"]}
     assert len(workers) < len(seen)
-    assert {row["loads"] for row in seen if row["n"]} == {1}
+    assert {pid: sum(row["loads"] for row in seen if row["pid"] == pid) for pid in workers} == dict.fromkeys(workers, 1)

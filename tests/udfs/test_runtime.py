@@ -1,127 +1,188 @@
-"""Vectors against one picture at a time through the published network and its documented preprocessing."""
+"""Runtimes against plain torch, kept compiled networks, and which device and how many threads a task has."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
-from efficientnet_lite_pytorch import EfficientNet
-from PIL import Image
 from pyspark import TaskContext
-from sklearn.datasets import load_sample_images
-from torchvision.transforms import CenterCrop, Compose, InterpolationMode, PILToTensor, Resize
+from torch import nn
 
 from udfs import runtime as runtimes
-from udfs.decode import decode
-from udfs.networks import BACKBONES, class_names
-from udfs.networks.preprocess import crop
-from udfs.runtime import DeviceError, TorchRuntime, device, use_threads
-from udfs.weights import WeightsFile, find
+from udfs.compiled_cache import CompiledCache, default_folder
+from udfs.malloc import keep_freed_memory
+from udfs.runtime import DeviceError, Network, OpenVinoRuntime, Runtime, TorchRuntime, device, runtime, threads
 
-LITE0 = "efficientnet_lite0"
+MEAN, STD = (10.0, 20.0, 30.0), (50.0, 60.0, 70.0)
 
 
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    use_threads(1)
-    yield
-    torch.set_num_threads(before)
+class Two(nn.Module):
+    """A convolution and its mean: two outputs, of which one keeps the picture's shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolve = nn.Conv2d(3, 4, 3, stride=2)
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        made = torch.relu(self.convolve(pixels))
+        return made, made.mean(dim=(2, 3))
 
 
-def photographs() -> list[bytes]:
-    """Sixteen JPEGs of real photographs and parts of them, of many sizes and shapes."""
-    sources = [
-        skimage.data.astronaut(),
-        skimage.data.chelsea(),
-        skimage.data.coffee(),
-        *load_sample_images().images,
-    ]
-    encoded = []
-    for number in range(16):
-        whole = Image.fromarray(sources[number % len(sources)])
-        width, height = whole.size
-        part = whole.crop((number * 7, number * 5, width - number * 9, height - number * 3))
-        out = io.BytesIO()
-        part.save(out, "JPEG", quality=90)
-        encoded.append(out.getvalue())
-    return encoded
+torch.manual_seed(0)
+WEIGHTS = Two().state_dict()
+built: list[str] = []
 
 
-def reference(variant: int, content: bytes) -> torch.Tensor:
-    """One picture in plain torch: torchvision's transforms, the package's network and weights, no batch."""
-    network = EfficientNet.from_name(f"efficientnet-lite{variant}").eval()
-    network.load_state_dict(torch.load(find(f"efficientnet_lite{variant}").path, weights_only=True))
-    side = EfficientNet.get_image_size(f"efficientnet-lite{variant}")
-    look = Compose([Resize(side + 32, InterpolationMode.BICUBIC), CenterCrop(side), PILToTensor()])
-    with torch.inference_mode():
-        pixels = look(Image.open(io.BytesIO(content)).convert("RGB")).float()
-        return network.extract_features(((pixels - 127) / 128).unsqueeze(0)).mean(dim=(2, 3))[0]
+def build() -> Two:
+    built.append("two")
+    module = Two()
+    module.load_state_dict(WEIGHTS)
+    return module.eval()
 
 
-def crops(name: str, contents: list[bytes]) -> np.ndarray:
-    return np.stack([crop(Image.fromarray(decode(content, 10**8)), BACKBONES[name]) for content in contents])
+def network(**changes: object) -> Network:
+    return Network(**{"name": "two", "fingerprint": "f", "build": build, "mean": MEAN, "std": STD, **changes})  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def lite0() -> TorchRuntime:
-    return TorchRuntime({LITE0: find(LITE0)}, "cpu", batch_size=16)
+def plain(pixels: np.ndarray) -> list[np.ndarray]:
+    with torch.no_grad():
+        given = (pixels.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
+        return [made.numpy() for made in build()(torch.from_numpy(given).permute(0, 3, 1, 2))]
 
 
-@pytest.fixture(scope="module")
-def expected() -> torch.Tensor:
-    return torch.stack([reference(0, content) for content in photographs()])
+RUNTIMES: dict[str, Callable[[], Runtime]] = {
+    "openvino": lambda: OpenVinoRuntime("fp32", 1, None),
+    "torch": lambda: TorchRuntime("cpu", "fp32"),
+}
 
 
-@pytest.mark.model
-@pytest.mark.parametrize("together", [1, 3, 16])
-def test_same_vector_in_whatever_batch(together: int, lite0: TorchRuntime, expected: torch.Tensor) -> None:
-    pixels = crops(LITE0, photographs())
-    found = np.concatenate(
-        [lite0.forward(LITE0, pixels[at : at + together]).embeddings for at in range(0, 16, together)]
-    )
-    assert found.dtype == np.float32
-    cosines = torch.cosine_similarity(torch.from_numpy(found), expected)
-    assert cosines.min() > 1 - 1e-6
-    # Two pictures of one scene are not that near: the bar above can fail.
-    assert torch.cosine_similarity(expected[:1], expected[5:6]) < 0.999
+@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize(
+    ("size", "dtype", "n", "batch"),
+    [((20, 30), "uint8", 1, None), ((20, 30), "uint8", 5, None), (None, "float32", 2, None), ((9, 9), "uint8", 4, 4)],
+)
+def test_numbers_are_those_of_plain_torch(
+    name: str, size: tuple[int, int] | None, dtype: str, n: int, batch: int | None
+) -> None:
+    compiled = RUNTIMES[name]().compile(network(size=size, dtype=dtype, batch=batch))
+    for height, width in [size] if size else [(17, 23), (40, 11), (17, 23)]:
+        rng = np.random.default_rng(height)
+        pixels = rng.integers(0, 256, (n, height, width, 3)).astype(dtype)
+        first = compiled(pixels)
+        kept = [part.copy() for part in first]
+        compiled(pixels[::-1].copy())
+        for found, same, expected in zip(first, kept, plain(pixels), strict=True):
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+            np.testing.assert_array_equal(found, same)  # the next call leaves them alone
 
 
-@pytest.mark.model
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", [1, 2])
-def test_same_vector_by_the_larger_networks(variant: int) -> None:
-    name = f"efficientnet_lite{variant}"
-    contents = photographs()[:3]
-    found = TorchRuntime({name: find(name)}, "cpu", batch_size=2).forward(name, crops(name, contents)).embeddings
-    expected = torch.stack([reference(variant, content) for content in contents])
-    assert torch.cosine_similarity(torch.from_numpy(found), expected).min() > 1 - 1e-6
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_wrong_pixels_are_refused(name: str) -> None:
+    compiled = RUNTIMES[name]().compile(network(size=(20, 30)))
+    good = np.zeros((1, 20, 30, 3), np.uint8)
+    for bad in (good[:, :10], good.astype(np.float32), good[0], good[:0]):
+        with pytest.raises(ValueError, match=r"two takes \(n, 20, 30, 3\) uint8"):
+            compiled(bad)
+    with pytest.raises(ValueError, match=r"two takes \(4, h, w, 3\) uint8"):
+        RUNTIMES[name]().compile(network(batch=4))(good)
 
 
-@pytest.mark.model
-def test_labels_are_those_of_the_photographs(lite0: TorchRuntime) -> None:
-    def best(picture: np.ndarray) -> str:
-        pixels = crop(Image.fromarray(picture), BACKBONES[LITE0])[None]
-        return class_names()[int(lite0.forward(LITE0, pixels).logits[0].argmax())]
+@pytest.mark.skipif(not runtimes.has_bf16(), reason="this processor has no bf16: nothing of it can be tested here")
+@pytest.mark.parametrize("make", [lambda: OpenVinoRuntime("bf16", 1, None), lambda: TorchRuntime("cpu", "bf16")])
+def test_bf16_is_near(make: Callable[[], Runtime]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 30, 30, 3), dtype=np.uint8)
+    found, expected = make().compile(network())(pixels)[1], plain(pixels)[1]
+    assert not np.array_equal(found, expected)
+    np.testing.assert_allclose(found, expected, rtol=0.03, atol=0.01)
 
-    assert best(skimage.data.chelsea()) in {"tabby", "tiger cat", "Egyptian cat"}
-    assert best(skimage.data.coffee()) in {"espresso", "cup", "coffee mug"}
+
+def test_a_processor_without_bf16_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "has_bf16", lambda: False)
+    with pytest.raises(DeviceError, match=r"images\.precision asks for bf16.*set images\.precision=fp32"):
+        runtime("cpu", "bf16", 1, None)
+    assert isinstance(runtime("cpu", "fp32", 1, None), OpenVinoRuntime)
 
 
-def test_wrong_pixels_are_refused() -> None:
-    runtime = TorchRuntime({LITE0: WeightsFile("nowhere", "")}, "cpu", batch_size=16)
-    good = np.zeros((1, 224, 224, 3), np.uint8)
-    for bad in (good[:, :100], good.astype(np.float32), good[0], good[:0]):
-        with pytest.raises(ValueError, match=r"efficientnet_lite0 takes \(n, 224, 224, 3\) uint8"):
-            runtime.forward(LITE0, bad)
-    with pytest.raises(ValueError, match="batch_size must be at least 1"):
-        TorchRuntime({}, "cpu", batch_size=0)
+def test_a_gpu_is_torchs(tmp_path: Path) -> None:
+    assert isinstance(runtime("cuda:1", "bf16", 1, tmp_path), TorchRuntime)
+
+
+# --- compiled networks on disk ----------------------------------------------------------------------------------------
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (2, 12, 12, 3), dtype=np.uint8)
+
+
+def through(folder: Path, **changes: object) -> tuple[bool, np.ndarray]:
+    """Whether the network had to be built, and what it gives."""
+    built.clear()
+    made = OpenVinoRuntime("fp32", 1, CompiledCache(folder)).compile(network(**changes))(PIXELS)[1]
+    return bool(built), made
+
+
+def test_a_network_is_compiled_once(tmp_path: Path) -> None:
+    first, other = through(tmp_path / "c"), through(tmp_path / "c")
+    assert (first[0], other[0]) == (True, False)
+    np.testing.assert_array_equal(first[1], other[1])
+    assert (tmp_path / "c").stat().st_mode & 0o777 == 0o700
+    for change in ({"fingerprint": "g"}, {"size": (12, 12)}, {"mean": (0.0, 0.0, 0.0)}, {"batch": 2}):
+        assert through(tmp_path / "c", **change)[0]
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-9], lambda c: c[:40] + b"x" + c[41:], lambda c: b"", lambda c: c[:7]])
+def test_a_damaged_file_is_made_again(
+    tmp_path: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, expected = through(tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(damage(path.read_bytes()))
+    again, found = through(tmp_path)
+    assert again
+    np.testing.assert_array_equal(found, expected)
+    assert "its file is damaged" in caplog.text
+    assert not through(tmp_path)[0]
+
+
+def test_bytes_that_the_runtime_does_not_take_are_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = CompiledCache(tmp_path)
+
+    def refuse(content: bytes) -> bytes:
+        raise RuntimeError("another version's")
+
+    assert cache.get("key", bytes, lambda: (b"first", b"kept")) == b"first"
+    assert cache.get("key", bytes, lambda: (b"", b"")) == b"kept"
+    assert cache.get("key", refuse, lambda: (b"second", b"new")) == b"second"
+    assert cache.get("key", bytes, lambda: (b"", b"")) == b"new"
+    assert "another version's" in caplog.text
+
+
+def test_a_folder_that_others_may_write_to_is_not_trusted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    through(tmp_path / "c")
+    (tmp_path / "c").chmod(0o777)
+    assert through(tmp_path / "c")[0]
+    assert "another user's, or open to others" in caplog.text
+
+
+def test_without_a_place_nothing_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    assert through(tmp_path / "file" / "c")[0]
+    assert "compiled networks are not kept" in caplog.text
+
+
+def test_the_users_own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "profilelake" / "compiled"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert default_folder() == tmp_path / "home" / ".cache" / "profilelake" / "compiled"
+
+
+# --- devices and threads ----------------------------------------------------------------------------------------------
 
 
 def give(monkeypatch: pytest.MonkeyPatch, addresses: list[str] | None, seen: int) -> None:
@@ -163,3 +224,13 @@ def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_task_auto_is_the_cpu() -> None:
     assert runtimes.device("auto") == "cpu"
+
+
+def test_threads_are_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (threads(0), threads(3)) == (1, 3)
+    monkeypatch.setattr(TaskContext, "get", lambda: SimpleNamespace(cpus=lambda: 4))
+    assert (threads(0), threads(3)) == (4, 3)
+
+
+def test_freed_memory_can_be_kept_here() -> None:
+    assert keep_freed_memory() == (Path("/lib64").exists() or Path("/lib").exists())

@@ -57,10 +57,10 @@ class Backbone:
         made: EmbeddingNet = getattr(importlib.import_module(f"udfs.networks.{self.module}"), self.name)()
         return made.eval()
 
-    def preprocessing(self, min_side: int) -> str:
-        """How pixels become its input, as recorded with every vector; `min_side`: the decode margin, 0 for none."""
+    def preprocessing(self, min_side: int, precision: str) -> str:
+        """How pixels become a vector, as recorded with it; `min_side`: of JPEGs decoded at a scale, 0 for full size."""
         decoded = f"minside{min_side}" if min_side else "fullsize"
-        return f"resize{self.resize}-{self.interpolation}-crop{self.crop}-{decoded}-fp32"
+        return f"resize{self.resize}-{self.interpolation}-crop{self.crop}-{decoded}-{precision}"
 
 
 # torchvision's reference statistics (mean and standard deviation of ImageNet), in units of 0-255.
