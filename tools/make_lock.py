@@ -58,7 +58,8 @@ def compile_lock(places: Places, uv: Path, sources: Sequence[str], lock: str, up
     draft.write_text("" if upgrade or not path.is_file() else path.read_text(encoding="utf-8"), encoding="utf-8")
     command: list[str | Path] = [
         uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header",
-        "--no-annotate", *(word for name in EXCLUDED for word in ("--no-emit-package", name)), "--override", "requirements/overrides.txt", *(f"requirements/{name}" for name in sources),
+        "--no-annotate", *(f"--no-emit-package={name}" for name in EXCLUDED),
+        "--override", "requirements/overrides.txt", *(f"requirements/{name}" for name in sources),
         "--output-file", draft,
     ]  # fmt: skip
     env = dict(os.environ)

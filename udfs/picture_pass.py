@@ -34,7 +34,7 @@ from udfs.decode import DecodeError, decode
 from udfs.embedder import Embedder, Output
 from udfs.faces import Face, FaceDetector, FaceSettings, detector_sha256, largest_face_share, reduced
 from udfs.malloc import keep_freed_memory
-from udfs.networks import BACKBONES, LARGEST_RESIZE, class_names
+from udfs.networks import BACKBONES, LARGEST_RESIZE
 from udfs.networks.preprocess import crop
 from udfs.runtime import DEVICES, PRECISIONS, DeviceError, Precision, device, has_bf16, runtime, threads
 
@@ -62,7 +62,7 @@ RANKS = 5
 OUTPUT_DDL = (
     "image_id string, "
     "embeddings array<struct<backbone: string, embedding: array<float>>>, "
-    "labels array<struct<network: string, rank: int, class_index: int, label: string, score: float>>, "
+    "labels array<struct<network: string, rank: int, class_index: int, score: float>>, "
     "faces struct<faces: int, "
     "boxes: array<struct<x: double, y: double, width: double, height: double, score: double>>, "
     "largest_face_share: double>, "
@@ -205,7 +205,6 @@ def output_schema() -> pa.Schema:
             ("network", pa.string()),
             ("rank", pa.int32()),
             ("class_index", pa.int32()),
-            ("label", pa.string()),
             ("score", pa.float32()),
         ]
     )
@@ -568,7 +567,6 @@ def _labels(picture: _Picture, spec: PassSpec) -> list[Mapping[str, object]]:
                     "network": name,
                     "rank": rank,
                     "class_index": int(index),
-                    "label": class_names()[index],
                     "score": float(scores[index]),
                 }
                 for rank, index in enumerate(best, start=1)

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from profilelake.config import Config, conf_dir
 from profilelake.errors import ConfigError
+from profilelake.images.classes import imagenet_labels
 
 SELFIE = "Selfie"
 MAX_NAME = 80
@@ -88,12 +89,6 @@ class Names:
     def otherwise(self) -> str:
         """The kind of selfie of what shows no other."""
         return next(name for name, spoken in self.kinds.items() if spoken.otherwise)
-
-
-def imagenet_labels() -> tuple[str, ...]:
-    """The first name of every ImageNet-1k class, by index."""
-    lines = (conf_dir() / "lexicons" / "imagenet.txt").read_text(encoding="utf-8").splitlines()
-    return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def load(config: Config) -> Names:

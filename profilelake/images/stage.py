@@ -19,6 +19,7 @@ from pyspark.storagelevel import StorageLevel
 
 from profilelake.config import Config
 from profilelake.errors import ConfigError, TooManyBadRecords
+from profilelake.images.classes import imagenet_labels
 from profilelake.lake import Lake, WriteResult
 from profilelake.ledger import Context, StageReport, stage
 from udfs import guarded, picture_pass
@@ -309,7 +310,10 @@ def _write(lake: Lake, spec: PassSpec, seen: DataFrame) -> WriteResult:
         preprocessing[F.col("made.backbone")].alias("preprocessing"),
     )
     labels = seen.select("image_id", F.explode("labels").alias("made")).select(
-        "image_id", "made.*", weights[F.col("made.network")].alias("weights_sha256")
+        "image_id",
+        "made.*",
+        F.get(F.lit(list(imagenet_labels())), F.col("made.class_index")).alias("label"),
+        weights[F.col("made.network")].alias("weights_sha256"),
     )
     result = lake.write("image_embeddings", vectors) + lake.write("image_labels", labels)
     if spec.faces is not None:

@@ -5,10 +5,11 @@ import re
 import pytest
 import yaml
 
-from profilelake.clusters.names import imagenet_labels, load, name_fault, read
+from profilelake.clusters.names import load, name_fault, read
 from profilelake.clusters.stage import check
 from profilelake.config import conf_dir
 from profilelake.errors import ConfigError
+from profilelake.images.classes import imagenet_labels
 
 # Paper 1, table 1, with its four kinds of selfie (5.2.2, table 3 for Indoor Ordinary) as the one category Selfie.
 TABLE_1 = {

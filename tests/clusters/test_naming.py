@@ -134,7 +134,8 @@ def test_without_evidence_a_cluster_keeps_its_number(names, settings):
 
 
 def test_every_proposal_is_a_usable_name(names, settings):
-    from profilelake.clusters.names import imagenet_labels, name_fault
+    from profilelake.clusters.names import name_fault
+    from profilelake.images.classes import imagenet_labels
 
     assert [label for label in imagenet_labels() if name_fault(label)] == []
 

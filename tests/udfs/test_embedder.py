@@ -15,9 +15,10 @@ from sklearn.datasets import load_sample_images
 from torch import nn
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, PILToTensor, Resize
 
+from profilelake.images.classes import imagenet_labels
 from udfs.decode import decode
 from udfs.embedder import Embedder
-from udfs.networks import BACKBONES, class_names
+from udfs.networks import BACKBONES
 from udfs.networks.preprocess import crop
 from udfs.runtime import Network, OpenVinoRuntime, Runtime, TorchRuntime, has_bf16
 from udfs.weights import WeightsFile, find
@@ -139,7 +140,7 @@ def test_decoding_at_a_scale_is_near(lite0: Embedder) -> None:
 def test_labels_are_those_of_the_photographs(lite0: Embedder) -> None:
     def best(picture: np.ndarray) -> str:
         pixels = crop(Image.fromarray(picture), BACKBONES[LITE0])[None]
-        return class_names()[int(lite0.forward(LITE0, pixels).logits[0].argmax())]
+        return imagenet_labels()[int(lite0.forward(LITE0, pixels).logits[0].argmax())]
 
     assert best(skimage.data.chelsea()) in {"tabby", "tiger cat", "Egyptian cat"}
     assert best(skimage.data.coffee()) in {"espresso", "cup", "coffee mug"}

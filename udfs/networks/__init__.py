@@ -13,7 +13,6 @@ All are ImageNet-1k classifiers. One forward gives the embedding (the layer name
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -159,11 +158,3 @@ _ALL = (
 BACKBONES: Mapping[str, Backbone] = MappingProxyType({backbone.name: backbone for backbone in _ALL})
 
 LARGEST_RESIZE = max(backbone.resize for backbone in _ALL)
-
-
-@functools.cache
-def class_names() -> tuple[str, ...]:
-    """The first name of each of the 1,000 ImageNet-1k classes, by class index (two are called `crane`)."""
-    from torchvision.models import ResNet50_Weights
-
-    return tuple(ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
