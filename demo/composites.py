@@ -715,11 +715,3 @@ def long_collage(rng: np.random.Generator, names: Sequence[str]) -> Image.Image:
         picture = crop(load(names[rng.integers(len(names))]), part, rng, closest=0.8)
         scene.paste(picture, (0, piece * (part[1] + 4)))
     return scene
-
-
-def blend_edges(image: Image.Image, strength: float) -> Image.Image:
-    """The picture with darker corners, as simple lenses give; strength 0-1."""
-    width, height = image.size
-    across = np.linspace(-1, 1, width)[None, :] ** 2 + np.linspace(-1, 1, height)[:, None] ** 2
-    shade = Image.fromarray(np.rint(255 - 60 * strength * across).astype(np.uint8), "L")
-    return ImageChops.multiply(image, Image.merge("RGB", (shade, shade, shade)))

@@ -35,7 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     print()
     print(f"report  {summary['report']}")
     print(f"tables  {summary['lake']}/<table>  (Delta; docs/tables.md says what they hold)")
-    print('query   make sql Q="select user_name, posts, behaviour_top_category from user_profiles limit 10"')
+    # `make sql` asks the demo's lake unless it is told of another.
+    elsewhere = (
+        "" if resolved.lake.path == config.load(arguments.config).lake.path else f" ARGS=lake.path={resolved.lake.path}"
+    )
+    print(
+        f'query   make sql Q="select user_name, posts, behaviour_top_category from user_profiles limit 10"{elsewhere}'
+    )
     return 0
 
 

@@ -20,9 +20,10 @@ JOB = "review_categories"
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.base_parser(JOB, str(__doc__))
+    cli.add_help(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=type(parser))
     for name in ("export", "apply", "judge-export", "judge-apply"):
-        command = commands.add_parser(name, add_help=False)
+        command = commands.add_parser(name, add_help=False, formatter_class=parser.formatter_class)
         if name in ("export", "apply"):
             command.add_argument("--purpose", choices=["categories", "selfie"], default="categories")
         if name.endswith("export"):

@@ -42,8 +42,13 @@ def shared_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--dry-run", action="store_true", help="print configuration, stages and pending rows; write nothing"
     )
-    made.add_argument("--help", "-h", action=_Help, help="this text, with every key, default, unit and source")
+    add_help(made)
     made.add_argument("settings", metavar="key=value", nargs="*", help="change one key; wins over files")
+
+
+def add_help(made: argparse.ArgumentParser) -> None:
+    """Add --help alone, for a parser whose commands have the other arguments."""
+    made.add_argument("--help", "-h", action=_Help, help="this text, with every key, default, unit and source")
 
 
 class _Help(argparse.Action):
@@ -87,6 +92,8 @@ def set_up_logging() -> None:
     )
     logging.getLogger("profilelake").setLevel(logging.INFO)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    # Spark's own record of a query's failure, ten thousand characters of JSON; the failure itself reaches us.
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
 
 
 def resolve(arguments: argparse.Namespace) -> Config:
@@ -119,12 +126,12 @@ def _run_stages(job: str, stages: Sequence[str] | None, arguments: argparse.Name
         return _dry_run(job, resolved, stages)
     with session(resolved, f"profilelake {job}") as spark:
         current: ledger.Run | None = None
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
             with ledger.run(spark, resolved, job) as current:
                 for name in stages:
                     pipeline.STAGES[name].run(spark, resolved)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             if current is None:
                 raise  # there is no run to report on
             failure = error
@@ -186,7 +193,7 @@ def guarded(job: str, work: Callable[[], dict[str, Any] | None]) -> int:
         outcome = work()
         if outcome is None:
             return 0
-    except Exception as error:  # noqa: BLE001 - this is the top: the failure becomes the exit status
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the top: the failure becomes the exit status
         tell(error)
         outcome = {
             "run_id": None,
@@ -202,7 +209,8 @@ def guarded(job: str, work: Callable[[], dict[str, Any] | None]) -> int:
 
 def tell(error: BaseException) -> None:
     """Say a failure to a person."""
-    if isinstance(error, ProfilelakeError) or failures.is_full(error):
+    known = failures.is_full(error) or failures.is_interrupt(error) or failures.storage_fault(error)
+    if isinstance(error, ProfilelakeError) or known:
         log.error("error: %s", explain(error))
     else:
         log.error("error: %s\n%s", explain(error), "".join(traceback.format_exception(error)))
@@ -212,7 +220,14 @@ def explain(error: BaseException) -> str:
     """An error in a sentence."""
     if failures.is_full(error):
         return "the disk is full: nothing half-written is kept, free some space and start the job again"
-    return str(error) if isinstance(error, ProfilelakeError) else failures.one_line(error)
+    if isinstance(error, ProfilelakeError):
+        return str(error)
+    if failures.is_interrupt(error):
+        return "interrupted: nothing half-written is kept, start the job again and it goes on"
+    storage = failures.storage_fault(error)
+    if storage is not None:
+        return f"the lake's files cannot be read or written: {storage}"
+    return failures.one_line(error)
 
 
 def exit_code(failure: BaseException | None) -> int:

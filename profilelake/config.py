@@ -79,6 +79,10 @@ FIELDS = (
     "hashtags", "tags", "board", "likes", "comments", "crawled_at", "url", "images", "image_bytes",
 )  # fmt: skip
 
+# What Spark takes for a master, and Java for a size of memory.
+_MASTER = r"^(local(\[(\*|\d+)(,\s*\d+)?\])?|local-cluster\[.+\]|yarn|(spark|k8s)://.+)$"
+_JVM_SIZE = r"^\d+[kKmMgGtT]?[bB]?$"
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -156,7 +160,8 @@ class Images(_Section):
     def _no_repeats(self) -> Images:
         for key, names in (("embed", self.embed), ("label", self.label)):
             if len(set(names)) != len(names):
-                raise ValueError(f"{key}: names a network twice: {', '.join(names)}")
+                twice = sorted({name for name in names if names.count(name) > 1})
+                raise ValueError(f"{key}: names a network twice: {', '.join(twice)}")
         return self
 
 
@@ -220,8 +225,8 @@ class Report(_Section):
 
 
 class Spark(_Section):
-    master: str
-    driver_memory: str
+    master: Annotated[str, Field(pattern=_MASTER)]
+    driver_memory: Annotated[str, Field(pattern=_JVM_SIZE)]
     local_shuffle_partitions: Positive
     arrow_batch_bytes: Annotated[int, Field(ge=1 << 20)]
 
@@ -365,13 +370,14 @@ def _takes_null(annotation: Any) -> bool:
     return type(None) in get_args(annotation)
 
 
-def _read_arguments(arguments: Iterable[str]) -> dict[str, _Given]:
+def _read_arguments(arguments: Iterable[str]) -> tuple[dict[str, _Given], list[str]]:
+    """What the arguments set, and what is wrong with the others."""
     found: dict[str, _Given] = {}
     faults: list[str] = []
     for argument in arguments:
         key, equals, text = argument.partition("=")
         parent = key.rsplit(".", 1)[0]
-        if not equals:
+        if not equals or not key:
             faults.append(f"argument {argument!r}: settings are written key=value, such as lake.path=data/lake")
         elif key in LEAVES:
             annotation = LEAVES[key]
@@ -390,9 +396,7 @@ def _read_arguments(arguments: Iterable[str]) -> dict[str, _Given]:
             found[parent] = _Given({**held, key.rsplit(".", 1)[1]: text}, f"argument {argument!r}")
         else:
             faults.append(f"argument {argument!r}: {_unknown(key)}")
-    if faults:
-        raise ConfigError("\n".join(faults))
-    return found
+    return found, faults
 
 
 def load(files: Sequence[str | Path] = (), arguments: Sequence[str] = ()) -> Config:
@@ -409,7 +413,8 @@ def load(files: Sequence[str | Path] = (), arguments: Sequence[str] = ()) -> Con
     given = dict(_read_file(conf_dir() / "pipeline.yaml"))
     for file in files:
         given |= _read_file(Path(file))
-    for key, value in _read_arguments(arguments).items():
+    changed, faults = _read_arguments(arguments)
+    for key, value in changed.items():
         held = given[key].value
         merged = {**held, **value.value} if isinstance(value.value, dict) and isinstance(held, dict) else value.value
         given[key] = _Given(merged, value.origin)
@@ -418,9 +423,13 @@ def load(files: Sequence[str | Path] = (), arguments: Sequence[str] = ()) -> Con
         section, leaf = key.split(".", 1)
         nested.setdefault(section, {})[leaf] = item.value
     try:
-        return Config.model_validate(nested)
+        resolved = Config.model_validate(nested)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(fault, given) for fault in error.errors())) from None
+        faults += _explained(error, given)
+        raise ConfigError("\n".join(faults)) from None
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return resolved
 
 
 def _read_file(path: Path) -> dict[str, _Given]:
@@ -431,7 +440,17 @@ def _read_file(path: Path) -> dict[str, _Given]:
         raise ConfigError(f"the configuration file {path} cannot be read: {reason}") from error
 
 
-def _explain(fault: Any, given: Mapping[str, _Given]) -> str:
+def _explained(error: ValidationError, given: Mapping[str, _Given]) -> list[str]:
+    """A sentence a faulty key; where a key may be one thing or another, what keeps it from being either."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for fault in error.errors():
+        before, message, behind = _explain(fault, given)
+        said.setdefault((before, behind), []).append(message)
+    return [before + " or ".join(dict.fromkeys(messages)) + behind for (before, behind), messages in said.items()]
+
+
+def _explain(fault: Any, given: Mapping[str, _Given]) -> tuple[str, str, str]:
+    """(what is before the message, the message, what is behind it)."""
     location = [str(part) for part in fault["loc"]]
     message = str(fault["msg"]).removeprefix("Value error, ")
     key = next((".".join(location[:n]) for n in range(len(location), 0, -1) if ".".join(location[:n]) in given), None)
@@ -440,13 +459,14 @@ def _explain(fault: Any, given: Mapping[str, _Given]) -> str:
         key = ".".join([*location, blamed]) if ".".join([*location, blamed]) in given else blamed
         message = rest if key in given else message
     if key not in given:
-        return message
+        return "", message, ""
     item = given[key]
     shown = "" if fault["type"] == "value_error" else f", not {item.value!r}"
     allowed = ""
     annotation = LEAVES[key]
     if get_origin(annotation) is Literal:
         options = [str(option) for option in get_args(annotation)]
-        near = difflib.get_close_matches(str(item.value), options, n=1)
+        near = difflib.get_close_matches(str(item.value), options, n=1, cutoff=0.75)
         allowed = f"; did you mean {near[0]}?" if near else ""
-    return f"{item.origin}: {key}: {message}{shown}{allowed}"
+    message = message.split(" after validation", 1)[0]
+    return f"{item.origin}: {key}: ", message, f"{shown}{allowed}"

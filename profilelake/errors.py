@@ -14,9 +14,14 @@ class ConfigError(ProfilelakeError):
 
 
 class TooManyBadRecords(ProfilelakeError):
-    """More of a stage's input is bad than `quarantine.max_share` allows."""
+    """More of a stage's input is bad than `quarantine.max_share` allows: of `read` rows `bad` went to quarantine."""
 
     exit_code = 3
+
+    def __init__(self, message: str, read: int = 0, bad: int = 0) -> None:
+        super().__init__(message)
+        self.read = read
+        self.bad = bad
 
 
 class LakeLocked(ProfilelakeError):

@@ -68,7 +68,7 @@ class StageReport:
     """What a stage did. Rows in are rows out plus superseded plus quarantined plus opted out; `finish` checks it."""
 
     stage: str
-    status: str = "done"  # done or skipped
+    status: str = "done"  # done, skipped, rejected or failed
     reason: str | None = None
     rows_in: int = 0
     rows_out: int = 0
@@ -196,10 +196,14 @@ def _run_stage(run_: Run, name: str, work: Callable[[Context], StageReport]) -> 
         report = replace(work(context), seconds=time.monotonic() - started)
         _assert_adds_up(report)
     except BaseException as failure:
+        seconds = time.monotonic() - started
         if isinstance(failure, TooManyBadRecords):
             status, reason = "rejected", str(failure)
+            report = replace(report, rows_in=failure.read, rows_quarantined=failure.bad)
         else:
             error = one_line(failure)
+        report = replace(report, status=status, reason=reason or error, seconds=seconds)
+        run_.reports.append(report)
         _despite(failure, lambda: _append(lake, row()))
         raise
     status, reason = report.status, report.reason

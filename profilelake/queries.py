@@ -20,6 +20,7 @@ from pyspark.sql import types as T
 
 from profilelake.config import Config
 from profilelake.errors import ConfigError
+from profilelake.images import functions
 from profilelake.lake import open_lake
 
 READING = ("SELECT", "WITH", "SHOW", "DESCRIBE", "DESC")
@@ -99,12 +100,14 @@ def run_query(spark: SparkSession, config: Config, text: str, parameters: Mappin
         parameters: the parameters' values, as text.
 
     Raises:
-        ConfigError: another statement, a faulty one, a parameter without value, or no lake.
+        ConfigError: another statement, a faulty one, a parameter without value, no lake, or the weights of a network
+            that it calls (`embed_resnet50(content)`) are missing.
     """
     read = statement(text)
     lake = open_lake(spark, config)
     if not lake.exists("runs"):
         raise ConfigError(f"there is no lake at {lake.path or lake.schema}: run jobs/build_profiles.py first")
+    functions.register_called(spark, config, read)
     with _using(spark, lake.schema):
         try:
             return spark.sql(read, args=dict(parameters)) if parameters else spark.sql(read)

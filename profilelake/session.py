@@ -14,6 +14,7 @@ import pyspark
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from profilelake import failures
 from profilelake.config import Config
 from profilelake.errors import ConfigError, ProfilelakeError
 
@@ -79,6 +80,7 @@ def get_session(config: Config, app_name: str = "profilelake") -> SparkSession:
             "`make setup` installs one where there is none."
         ) from error
     _quiet(spark)
+    failures.remember_interrupts()
     return _adopt(spark, config)
 
 

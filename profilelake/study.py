@@ -205,11 +205,6 @@ def make_study(
         return _counts(run.lake, tables)
 
 
-def is_study(lake: Lake) -> bool:
-    """Whether a lake is a study: a sample, which no crawl may be added to."""
-    return lake.exists("studies") and not lake.spark.table(lake.name("studies")).isEmpty()
-
-
 @dataclass(frozen=True)
 class Pinned:
     """A lake's tables at fixed versions."""

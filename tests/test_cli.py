@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -111,13 +112,48 @@ def test_a_failing_stage_ends_the_job_with_its_status(
     work[0] = fail
     status, summary, err = call()
     assert (status, summary["exit_code"], summary["status"], summary["error"]) == (code, code, "failed", told)
-    assert summary["stages"] == []
+    (entry,) = summary["stages"]
+    assert (entry["stage"], entry["status"], entry["reason"]) == ("one", "rejected" if code == 3 else "failed", told)
     assert f"error: {told}" in err
     assert ("Traceback" in err) is traced
     entries = {row.stage: row for row in spark.table("profilelake.runs").collect()}
     assert set(entries) == {"run", "one"}
     assert entries["run"].exit_code == code
     assert entries["run"].run_id == summary["run_id"]
+
+
+def test_ctrl_c_is_one_word(spark: SparkSession, call: Call, work: list[Callable[[Context], StageReport]]) -> None:
+    def interrupted(_: Context) -> StageReport:
+        raise KeyboardInterrupt
+
+    work[0] = interrupted
+    status, summary, err = call()
+    assert (status, summary["exit_code"]) == (1, 1)
+    assert summary["error"].startswith("interrupted: ")
+    assert "Traceback" not in err
+    assert {row.error for row in spark.table("profilelake.runs").collect()} == {"interrupted"}
+
+
+def test_damaged_tables_are_one_sentence(
+    spark: SparkSession, call: Call, work: list[Callable[[Context], StageReport]], tmp_path: Path
+) -> None:
+    def read(context: Context) -> StageReport:
+        context.lake.read("users").count()
+        return StageReport("one")
+
+    assert call()[0] == 0
+    for log in (tmp_path / "lake" / "users" / "_delta_log").iterdir():
+        if log.name.endswith(".crc"):
+            log.unlink()
+        elif log.is_file():
+            log.write_text("{{{{", encoding="utf-8")
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()  # type: ignore[union-attr]
+    work[0] = read
+    status, summary, err = call()
+    assert status == 1
+    assert re.match(r"the lake('s files| at \S+) cannot be (read or written|opened): ", summary["error"])
+    assert "Traceback" not in err
+    assert "com.fasterxml" not in summary["error"]
 
 
 def test_a_full_disk_is_one_sentence(
@@ -134,7 +170,7 @@ def test_a_full_disk_is_one_sentence(
     assert status == 1
     assert summary["error"].startswith("the disk is full: ")
     assert "Traceback" not in err
-    assert [s["stage"] for s in summary["stages"]] == ["one"]
+    assert [(s["stage"], s["status"]) for s in summary["stages"]] == [("one", "done"), ("two", "failed")]
 
 
 def test_a_lake_of_another_format_is_2_and_one_that_is_held_4(spark: SparkSession, call: Call) -> None:

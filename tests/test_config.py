@@ -68,7 +68,7 @@ def test_arguments_are_read_as_their_keys_type() -> None:
         ("nonsense=1", "there is no key nonsense; --help lists the keys"),
         ("--force", "argument '--force': settings are written key=value"),
         ("clusters.k=three", "argument 'clusters.k=three': clusters.k: .*not 'three'"),
-        ("clusters.k=1", "clusters.k: .*greater than or equal to 2, not 1"),
+        ("clusters.k=1", "clusters.k: .*greater than or equal to 2 or .*auto.*, not 1"),
         ("clusters.k_min=2.5", "clusters.k_min: .*valid integer, not 2.5"),
         ("crawl.reread=yes please", "crawl.reread: .*valid boolean, not 'yes please'"),
         (
@@ -156,3 +156,38 @@ def test_help_lists_every_key_with_its_default() -> None:
         assert f"  {knob.key}=" in text
     assert "clusters.k_max=100" in text
     assert "[clusters] (paper 1, 4.1)" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["clusters.k=banana"], [r"argument 'clusters.k=banana': clusters.k: .*integer.* or .*'auto', not 'banana'"]),
+        (["clusters.k=-3", "nonsense=1"], [r"argument 'nonsense=1': there is no key nonsense", r".*clusters.k.*-3"]),
+        (["=5"], [r"argument '=5': settings are written key=value, such as lake.path=data/lake"]),
+        (["images.embed=[]"], [r".*images.embed: List should have at least 1 item, not \[\]"]),
+        (["images.device=gpu"], [r".*images.device: Input should be 'auto', 'cpu' or 'cuda', not 'gpu'"]),
+        (["images.embed=[vgg16, vgg19, vgg16]"], [r".*images.embed: names a network twice: vgg16"]),
+        (["images.decode_margin=3"], [r".*images.decode_margin: Input should be 1, 2 or 'full', not 3"]),
+        (["spark.master=banana"], [r".*spark.master: .*, not 'banana'"]),
+        (["spark.driver_memory=lots"], [r".*spark.driver_memory: .*, not 'lots'"]),
+    ],
+)
+def test_each_fault_is_one_line(arguments: list[str], lines: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        configuration.load(arguments=arguments)
+    told = str(caught.value).split("\n")
+    assert len(told) == len(lines)
+    for found, expected in zip(told, lines, strict=True):
+        assert re.fullmatch(expected, found) or re.match(expected, found), found
+
+
+@pytest.mark.parametrize("master", ["local", "local[*]", "local[2]", "local[2, 3]", "local-cluster[2,1,1500]", "yarn"])
+def test_masters_that_spark_knows(master: str) -> None:
+    assert configuration.load(arguments=[f"spark.master={master}"]).spark.master == master
+
+
+def test_the_decode_margin_is_a_number_or_full() -> None:
+    assert configuration.load(arguments=["images.decode_margin=2"]).images.decode_margin == 2
+    assert configuration.load(arguments=["images.decode_margin=full"]).images.decode_margin == "full"
+    assert configuration.load(arguments=["images.threads=3"]).images.threads == 3
+    assert configuration.load().images.threads == "auto"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import signal
+import threading
 from typing import Any
 
 import pytest
@@ -93,6 +95,7 @@ def test_a_gateway_that_is_gone_hides_nothing_but_its_own_part() -> None:
             "KeyError: 'embedding'",
         ),
         (PySparkException(""), "PySparkException: "),
+        (chained(ValueError("a broken connection"), KeyboardInterrupt(), explicit=False), "interrupted"),
     ],
 )
 def test_an_error_in_one_line(error: BaseException, line: str) -> None:
@@ -101,6 +104,47 @@ def test_an_error_in_one_line(error: BaseException, line: str) -> None:
 
 def test_the_innermost_cause_is_the_reason() -> None:
     assert failures.innermost(of_java("outer", "java.nio.file.AccessDeniedException: lake\nat x")) == (
-        "java.nio.file.AccessDeniedException: lake"
+        "AccessDeniedException: lake"
     )
+    assert failures.innermost(of_java("a.b.MkdirsFailedException: it cannot be made")) == "it cannot be made"
+    assert failures.innermost(of_java("java.lang.StackOverflowError")) == "StackOverflowError"
     assert failures.innermost(ValueError("plain")) == "ValueError: plain"
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (
+            of_java("SparkException: x", "com.fasterxml.jackson.core.JsonParseException: Unexpected character ('{')"),
+            True,
+        ),
+        (
+            of_java(
+                "org.apache.spark.SparkException: y", "java.io.FileNotFoundException: File a.parquet does not exist"
+            ),
+            True,
+        ),
+        (of_java("org.apache.spark.sql.delta.DeltaIllegalStateException: the log is gone"), True),
+        (of_java("org.apache.spark.SparkException: a task failed", "java.lang.NullPointerException"), False),
+        (ValueError("no table has to do with it"), False),
+    ],
+)
+def test_faults_of_the_tables_files_are_known(error: BaseException, fault: bool) -> None:
+    said = failures.storage_fault(error)
+    assert (said is not None) is fault
+    assert said is None or "Exception" not in said
+
+
+def test_ctrl_c_is_remembered_and_still_does_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "_interrupted", threading.Event())
+    caught = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
+    try:
+        failures.remember_interrupts()
+        failures.remember_interrupts()
+        assert not failures.is_interrupt(RuntimeError("the connection ended"))
+        signal.raise_signal(signal.SIGINT)
+        assert caught == [signal.SIGINT]
+        assert failures.is_interrupt(RuntimeError("the connection ended"))
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -94,7 +94,7 @@ def test_stages_join_the_run_of_a_job(spark: SparkSession, lake_config: Config) 
     ("outcome", "status", "error", "reason", "code"),
     [
         (ValueError("it broke\nat length"), "failed", "ValueError: it broke", None, 1),
-        (TooManyBadRecords("half is bad"), "rejected", "half is bad", "half is bad", 3),
+        (TooManyBadRecords("half is bad", 4, 2), "rejected", "half is bad", "half is bad", 3),
         (
             StageReport("bad", rows_in=3, rows_out=1, rows_quarantined=1),
             "failed",
@@ -125,6 +125,8 @@ def test_a_failure_is_entered_and_the_lake_let_go(
     run, entry = ledger_rows(spark)
     assert (run.status, run.error, run.exit_code) == (status, error, code)
     assert (entry.status, entry.error, entry.reason) == (status, None if reason else error, reason)
+    if status == "rejected":
+        assert (entry.rows_in, entry.rows_out, entry.rows_quarantined) == (4, 0, 2)
     assert rest(spark, lake_config).status == "skipped"
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -20,10 +22,11 @@ from pyspark.storagelevel import StorageLevel
 from profilelake.config import Config
 from profilelake.errors import ConfigError, TooManyBadRecords
 from profilelake.images.classes import imagenet_labels
-from profilelake.lake import Lake, WriteResult
+from profilelake.lake import Lake
 from profilelake.ledger import Context, StageReport, stage
-from udfs import guarded, picture_pass
+from udfs import guarded, picture_pass, weights
 from udfs.picture_pass import FaceSettings, PassSpec
+from udfs.runtime import DeviceError, device, runtime
 from udfs.weights import WeightsError
 
 logger = logging.getLogger(__name__)
@@ -63,14 +66,32 @@ def pass_spec(config: Config) -> PassSpec:
 
 
 def check(config: Config) -> None:
-    """Hash the weights of every configured network.
+    """Hash the weights of every configured network, and load those that are yours.
 
     Raises:
-        ConfigError: weights are missing or hash to something else than they must.
+        ConfigError: weights are missing, hash to something else than they must, or are not of their network; or this
+            machine, where it does the work itself, lacks the device or the precision.
     """
+    spec = pass_spec(config)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit may know another master
+        _check_device(config, config.spark.master)
     try:
-        picture_pass.describe(pass_spec(config))
+        picture_pass.describe(spec)
+        for name, path in config.images.weights.items():
+            if name in spec.networks:
+                weights.load(name, weights.find(name, path, config.images.weights_sha256.get(name)))
     except WeightsError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _check_device(config: Config, master: str) -> None:
+    """On a local master the driver's machine is the executors'; elsewhere the first task says what it lacks."""
+    if not master.startswith("local"):
+        return
+    spec = pass_spec(config)
+    try:
+        runtime(device(spec.device), spec.settled_precision, 1, None)
+    except DeviceError as error:
         raise ConfigError(str(error)) from error
 
 
@@ -140,6 +161,7 @@ def pending(lake: Lake, config: Config) -> dict[str, int]:
 def run(context: Context) -> StageReport:
     """Look at every picture that lacks something. Bad pictures go to quarantine and leave no row."""
     lake, config = context.lake, context.config
+    _check_device(config, str(context.spark.sparkContext.master))
     # Not `persist`: a write to a table throws away all that is cached and was read from it. So after the vectors were
     # written, every picture of the chunk would be looked at again for its labels, and again for its faces.
     todo = needs(lake, config).localCheckpoint()
@@ -152,6 +174,7 @@ def run(context: Context) -> StageReport:
     total, seen = int(stats["n"]), _Seen()
     bad, tried = 0, 0
     if total:
+        logger.info("%s: networks compute in %s", STAGE, pass_spec(config).settled_precision)
         _size_batches(context.spark, config, int(stats["bytes"]))
         seen = _all_chunks(context, todo, total, int(stats["sum"]))
         bad, tried = _among_new(lake, config, todo, seen.bad, total)
@@ -160,7 +183,9 @@ def run(context: Context) -> StageReport:
     if bad > config.quarantine.max_share * tried:
         raise TooManyBadRecords(
             f"{bad:,} of {tried:,} new pictures ({bad / tried:.1%}) cannot be decoded, more than quarantine.max_share "
-            f"({config.quarantine.max_share:.1%}) allows; select * from quarantine where stage = 'images' shows them"
+            f"({config.quarantine.max_share:.1%}) allows; select * from quarantine where stage = 'images' shows them",
+            total,
+            seen.bad,
         )
     return StageReport(
         STAGE,
@@ -298,30 +323,32 @@ def _with_care(batches: Iterable[pa.RecordBatch], *, spec: PassSpec) -> Iterator
     return guarded.run_guarded(iter(batches), spec)
 
 
-def _write(lake: Lake, spec: PassSpec, seen: DataFrame) -> WriteResult:
+def _write(lake: Lake, spec: PassSpec, seen: DataFrame) -> None:
     made = picture_pass.describe(spec)
-    weights = F.create_map(*[F.lit(part) for name in made for part in (name, made[name].weights_sha256)])
+    hashes = F.create_map(*[F.lit(part) for name in made for part in (name, made[name].weights_sha256)])
     preprocessing = F.create_map(*[F.lit(part) for name in made for part in (name, made[name].preprocessing)])
     vectors = seen.select("image_id", F.explode("embeddings").alias("made")).select(
         "image_id",
         "made.backbone",
         "made.embedding",
-        weights[F.col("made.backbone")].alias("weights_sha256"),
+        hashes[F.col("made.backbone")].alias("weights_sha256"),
         preprocessing[F.col("made.backbone")].alias("preprocessing"),
     )
     labels = seen.select("image_id", F.explode("labels").alias("made")).select(
         "image_id",
         "made.*",
         F.get(F.lit(list(imagenet_labels())), F.col("made.class_index")).alias("label"),
-        weights[F.col("made.network")].alias("weights_sha256"),
+        hashes[F.col("made.network")].alias("weights_sha256"),
     )
-    result = lake.write("image_embeddings", vectors) + lake.write("image_labels", labels)
+    tables = {"image_embeddings": vectors, "image_labels": labels}
     if spec.faces is not None:
-        faces = seen.where(F.col("faces").isNotNull()).select(
+        tables["image_faces"] = seen.where(F.col("faces").isNotNull()).select(
             "image_id", "faces.*", F.lit(picture_pass.detector_sha256(spec.faces)).alias("detector_sha256")
         )
-        result += lake.write("image_faces", faces)
-    return result
+    # None waits for another; a killed run is made up for by the next one, whichever of them were written.
+    with ThreadPoolExecutor(len(tables)) as lanes:
+        for written in [lanes.submit(lake.write, *table) for table in tables.items()]:
+            written.result()
 
 
 def _quarantine(lake: Lake, refused: DataFrame | None) -> None:

@@ -514,5 +514,7 @@ def _excess(what: str, read: int, bad: int, refused: DataFrame, config: Config) 
     reasons = ", ".join(f"{row['count']:,} {row['reason']}" for row in top)
     return TooManyBadRecords(
         f"{bad:,} of {read:,} {what} ({bad / read:.1%}) are bad, more than quarantine.max_share ({limit:.1%}) allows: "
-        f"{reasons}; nothing but quarantine was written, select * from quarantine where stage = 'ingest' shows them"
+        f"{reasons}; nothing but quarantine was written, select * from quarantine where stage = 'ingest' shows them",
+        read,
+        bad,
     )

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
 from profilelake.config import Config
+from profilelake.errors import ConfigError
 from profilelake.lake import Lake
 from profilelake.ledger import Context, StageReport, stage
 from profilelake.reports import facts, page, publish
+
+
+def check(config: Config) -> None:
+    """What can be said about the report's folder before Spark starts.
+
+    Raises:
+        ConfigError: it is local and cannot be made or written to.
+    """
+    folder = publish.local_path(config.report.path)
+    if folder is None:
+        return
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError(f"report.path must be a folder: {config.report.path} cannot be one, since {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"report.path: {config.report.path} cannot be written, since {there} may not be written to")
 
 
 @stage("report")

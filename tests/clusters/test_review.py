@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from jobs import review_categories
 from profilelake.clusters import review
 from profilelake.clusters.csvs import Line
 from profilelake.errors import ConfigError
@@ -137,3 +138,11 @@ def test_a_lake_without_categories_has_nothing_to_review(spark, lake, lake_confi
     with pytest.raises(ConfigError, match=r"has no categories clusters yet: run jobs/build_profiles\.py first"):
         review.export(spark, lake_config, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", [[], ["export"], ["judge-apply"]])
+def test_help_is_readable(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        review_categories.main([*command, "--help"])
+    assert ended.value.code == 0
+    assert '\n  clusters.k="auto"\n' in capsys.readouterr().out

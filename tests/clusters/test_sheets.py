@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from profilelake.clusters.figures import silhouette_curve
 from profilelake.clusters.sheets import sheet, thumbnails
 
 LIMIT = 10_000
@@ -63,14 +62,6 @@ def test_captions_must_fit_the_pictures():
 
 def test_a_sheet_of_nothing_is_a_page():
     assert Image.open(io.BytesIO(sheet([], max_pixels=LIMIT, title="nothing"))).format == "JPEG"
-
-
-def test_the_curve_is_a_picture():
-    drawn = Image.open(io.BytesIO(silhouette_curve([10, 20, 30], [0.1, 0.3, 0.2], [0.2, 0.2, 0.25], 20)))
-    assert drawn.format == "PNG"
-    assert drawn.size[0] >= 800
-    unmarked = silhouette_curve([10, 20, 30], [0.1, 0.3, 0.2], [0.2, 0.2, 0.25], None)
-    assert len(np.unique(pixels(unmarked).reshape(-1, 3), axis=0)) > 2
 
 
 def test_thumbnails_are_made_where_the_pictures_are(spark):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import skimage.data
+import torch
 from PIL import Image
 from pyspark.sql import functions as F
 
@@ -131,7 +132,7 @@ def test_a_killed_pass_goes_on_where_it_stopped(
 
     def dies_later(self: Lake, table: str, *arguments: object, **named: object) -> object:
         calls.append(table)
-        if len(calls) == 6:
+        if calls.count("image_labels") == 2:
             raise RuntimeError("the plug was pulled")
         return original(self, table, *arguments, **named)  # type: ignore[arg-type]
 
@@ -187,6 +188,57 @@ def test_weights_are_checked_before_spark_starts(make_config: object, tmp_path: 
     wrong = make_config(f"images.weights_sha256.efficientnet_lite0={'0' * 64}")  # type: ignore[operator]
     with pytest.raises(ConfigError, match="efficientnet"):
         images.check(wrong)
+    other = tmp_path / "other.pth"
+    torch.save({"conv1.weight": torch.zeros(2)}, other)
+    for path, told in (
+        (other, "does not hold the weights of efficientnet_lite0"),
+        (Path(__file__), "no file of weights"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            images.check(make_config(f"images.weights.efficientnet_lite0={path}"))  # type: ignore[operator]
     absent = make_config(f"images.weights.efficientnet_lite0={tmp_path / 'absent.pth'}")  # type: ignore[operator]
     with pytest.raises(ConfigError, match=r"absent\.pth"):
         images.check(absent)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU that the test asks for in vain")
+def test_a_gpu_that_is_not_there_is_said_before_spark_starts(make_config: object) -> None:
+    with pytest.raises(ConfigError, match=r"images\.device is cuda.*set images\.device=cpu"):
+        images.check(make_config("images.device=cuda"))  # type: ignore[operator]
+    images.check(make_config("images.device=cuda", "spark.master=yarn"))  # type: ignore[operator]
+
+
+def test_a_precision_that_the_processor_lacks_is_said(make_config: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("udfs.runtime.has_bf16", lambda: False)
+    monkeypatch.setattr("udfs.picture_pass.has_bf16", lambda: False)
+    with pytest.raises(ConfigError, match=r"images\.precision asks for bf16"):
+        images.check(make_config("images.precision=bf16"))  # type: ignore[operator]
+    images.check(make_config("images.precision=auto"))  # type: ignore[operator]
+
+
+@pytest.mark.slow
+def test_the_same_lake_comes_out_for_any_batch_size_and_number_of_workers(
+    filled: Lake, make_lake_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, rest = {}, {}
+    for size, tasks in ((1, 2), (7, 1), (64, 2)):
+        config = make_lake_config(f"images.batch_size={size}")
+        put(filled, [*GOOD, BROKEN])
+        lay_posts(
+            filled,
+            [{"post_id": "test:1", "user_id": "test:a"}],
+            {"test:1": [sha(content) for content in (*GOOD, BROKEN)]},
+        )
+        monkeypatch.setattr(images, "_PICTURES_A_TASK", 16 if tasks == 1 else 1)
+        assert images.run(filled.spark, config).rows_out == 4
+        vectors[size] = {row.image_id: np.array(row.embedding) for row in filled.read("image_embeddings").collect()}
+        labels = filled.read("image_labels").select("image_id", "rank", "label").collect()
+        faces = filled.read("image_faces").select("image_id", "faces").collect()
+        refused = filled.read("quarantine").select("record_id", "reason").collect()
+        rest[size] = (sorted(labels), sorted(faces), sorted(refused))
+    for size in (7, 64):
+        assert vectors[size].keys() == vectors[1].keys()
+        for image_id, one in vectors[1].items():
+            other = vectors[size][image_id]
+            assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.9999
+        assert rest[size] == rest[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from profilelake import config as configuration
 from profilelake.config import Config
+from profilelake.errors import ConfigError
 from profilelake.lake import Lake, open_lake
 from profilelake.ledger import StageReport
 from profilelake.reports import facts, page, stage
@@ -231,3 +233,14 @@ def test_users_are_shown_before_any_profile_is_made(lake: Lake, lake_config: Con
     html = page.render(said, {})
     assert "All 3 users, those with the most posts first." in html
     assert html.count("not counted yet</span>") == 3
+
+
+def test_a_folder_that_cannot_be_one_is_said_before_anything_is_done(
+    make_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    for path in (tmp_path / "file", tmp_path / "file" / "report", f"file://{tmp_path}/file/x"):
+        with pytest.raises(ConfigError, match=r"report\.path must be a folder.*file is a file"):
+            stage.check(make_config(f"report.path={path}"))
+    stage.check(make_config(f"report.path={tmp_path}/new/report"))
+    stage.check(make_config("report.path=s3://bucket/report"))

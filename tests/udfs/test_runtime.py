@@ -16,7 +16,17 @@ from torch import nn
 from udfs import runtime as runtimes
 from udfs.compiled_cache import CompiledCache, default_folder
 from udfs.malloc import keep_freed_memory
-from udfs.runtime import DeviceError, Network, OpenVinoRuntime, Runtime, TorchRuntime, device, runtime, threads
+from udfs.runtime import (
+    DeviceError,
+    Network,
+    OpenVinoRuntime,
+    Precision,
+    Runtime,
+    TorchRuntime,
+    device,
+    runtime,
+    threads,
+)
 
 MEAN, STD = (10.0, 20.0, 30.0), (50.0, 60.0, 70.0)
 
@@ -111,6 +121,16 @@ def test_a_processor_without_bf16_is_said(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_gpu_is_torchs(tmp_path: Path) -> None:
     assert isinstance(runtime("cuda:1", "bf16", 1, tmp_path), TorchRuntime)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here: torch on CUDA is not tested")
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("bf16", 0.05)])
+def test_a_gpu_gives_the_same_numbers(precision: Precision, tolerance: float) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 40, 30, 3), dtype=np.uint8)
+    found = TorchRuntime("cuda:0", precision).compile(network())(pixels)
+    for part, expected in zip(found, plain(pixels), strict=True):
+        np.testing.assert_allclose(part, expected, rtol=tolerance, atol=tolerance)
 
 
 # --- compiled networks on disk ----------------------------------------------------------------------------------------

@@ -90,18 +90,6 @@ def _split(name: str) -> tuple[str, str] | None:
     return found["stem"], found["end"].lower()
 
 
-def without_sidecar(stem: str, file: str) -> Fault:
-    """The fault of a post without sidecar: without metadata nobody can say whose it is or what its id is.
-
-    `file`: its name in record ids, the first picture's or the caption's.
-    """
-    return Fault(
-        "missing_field",
-        f"no sidecar {stem}.json.xz: run instaloader without --no-metadata-json",
-        f"{file}:1",
-    )
-
-
 def parse_sidecar(
     raw: bytes, path: str, file: str, names: Sequence[str], text: bytes | None = None
 ) -> Record | Fault | Ignored:

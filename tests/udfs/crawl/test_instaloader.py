@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from udfs.crawl.instaloader import MAX_JSON_BYTES, group_key, parse_sidecar, posts_of, without_sidecar
+from udfs.crawl.instaloader import MAX_JSON_BYTES, group_key, parse_sidecar, posts_of
 from udfs.crawl.records import Fault, Ignored, Record
 
 STEM = "2022-10-10_13-30-10_UTC"
@@ -372,11 +372,6 @@ def test_grouping_by_key_first_gives_the_same_posts() -> None:
         groups = [posts_of([name for name in names if group_key(name) == key]) for key in keys]
         apart = sorted(repr(post) for group in groups for post in group)
         assert apart == sorted(repr(post) for post in posts_of(names))
-
-
-def test_a_post_without_sidecar_is_one_fault() -> None:
-    found = without_sidecar(STEM, f"crawl/natgeo/{STEM}.jpg")
-    assert (found.reason, found.record_id) == ("missing_field", f"crawl/natgeo/{STEM}.jpg:1")
 
 
 # --- real files -------------------------------------------------------------------------------------------------------
