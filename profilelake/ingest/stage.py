@@ -37,12 +37,14 @@ check = crawl.check
 
 @dataclass(frozen=True)
 class _Work:
-    """What a look at the file list tells: metadata files there are, those to read, pictures to look at again."""
+    """What a look at the file list tells: metadata files there are, those to read, pictures to look at again, and
+    whether the lake knows any of its files."""
 
     metadata: int
     unchanged: int
     to_read: bool
     pictures: int
+    is_known: bool
 
 
 def pending(lake: Lake, config: Config) -> dict[str, int]:
@@ -83,6 +85,11 @@ def _ingest_files(context: Context, staging: Staging) -> StageReport:
     if not work.metadata:
         wanted = _WHAT.get(config.crawl.format, "metadata file of this format")
         warnings.append(f"the crawl at {config.crawl.path} is empty: there is no {wanted} in it")
+    if not work.is_known and "source_files" in filled and _has_namesake(lake, root):
+        warnings.append(
+            f"the lake knows a crawl called {root.label}, and no file of this one: if it is another crawl, give it a "
+            "crawl.name of its own, or the two share the ids of their records"
+        )
     if not work.to_read and not work.pictures:
         return StageReport(STAGE, counters={"files_unchanged": work.unchanged}, warnings=warnings)
     todo = staging.keep("todo", reading.readings(states, config, root))
@@ -160,10 +167,16 @@ def _look_around(lake: Lake, states: DataFrame, config: Config, filled: frozense
         F.count(F.when(metadata, 1)).alias("metadata"),
         F.count(F.when(worth & ~F.col("changed"), 1)).alias("unchanged"),
         F.count(F.when(worth & F.col("changed"), 1)).alias("changed"),
+        F.count("known").alias("known"),
     ).first()
     assert row is not None
     again = _changed_pictures(lake, states).limit(1).count() if filled & {"quarantine", "post_images"} else 0
-    return _Work(row["metadata"], row["unchanged"], row["changed"] > 0, again)
+    return _Work(row["metadata"], row["unchanged"], row["changed"] > 0, again, row["known"] > 0)
+
+
+def _has_namesake(lake: Lake, root: Root) -> bool:
+    """Whether the lake has files of a crawl of this name."""
+    return not lake.read("source_files").where(F.col("path").startswith(root.label + "/")).isEmpty()
 
 
 def _changed_pictures(lake: Lake, states: DataFrame) -> DataFrame:

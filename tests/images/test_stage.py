@@ -19,7 +19,7 @@ from profilelake.config import Config
 from profilelake.errors import ConfigError, TooManyBadRecords
 from profilelake.images import stage as images
 from profilelake.lake import Lake
-from tests.conftest import contents, versions
+from tests.conftest import Place, contents, versions
 from tests.lakes import lay, lay_posts
 from tests.udfs import crashing
 from udfs.picture_pass import PassSpec, run_pass
@@ -218,11 +218,12 @@ def test_a_precision_that_the_processor_lacks_is_said(make_config: object, monke
 
 @pytest.mark.slow
 def test_the_same_lake_comes_out_for_any_batch_size_and_number_of_workers(
-    filled: Lake, make_lake_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+    filled: Lake, place: Place, make_lake_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vectors, rest = {}, {}
     for size, tasks in ((1, 2), (7, 1), (64, 2)):
         config = make_lake_config(f"images.batch_size={size}")
+        place.put_down()
         put(filled, [*GOOD, BROKEN])
         lay_posts(
             filled,
@@ -242,3 +243,21 @@ def test_the_same_lake_comes_out_for_any_batch_size_and_number_of_workers(
             other = vectors[size][image_id]
             assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.9999
         assert rest[size] == rest[1]
+
+
+@pytest.mark.slow
+def test_a_raised_limit_gives_large_pictures_another_look(lake: Lake, make_lake_config: Callable[..., Config]) -> None:
+    lay(
+        lake,
+        "images",
+        [
+            {"image_id": sha(content), "content": bytearray(content), "width": width, "height": height}
+            for content, (width, height) in ((GOOD[0], (512, 512)), (GOOD[1], (451, 300)))
+        ],
+    )
+    lay_posts(lake, [{"post_id": "test:1", "user_id": "test:a"}], {"test:1": [sha(GOOD[0]), sha(GOOD[1])]})
+    low, high = (f"crawl.max_image_pixels={limit}" for limit in (200_000, 300_000))
+    for limit, seen, refused in ((low, 2, 1), (low, 0, 0), (high, 1, 0), (high, 0, 0)):
+        report = images.run(lake.spark, make_lake_config(limit))
+        assert (report.rows_in, report.rows_quarantined) == (seen, refused)
+    assert lake.read("quarantine").isEmpty()

@@ -189,3 +189,17 @@ def test_a_crawl_that_is_a_file_is_said_before_spark_starts(make_config: Any, tm
     path = put(tmp_path, "a.jsonl", [post()])
     with pytest.raises(ConfigError, match="must be the crawl's folder"):
         stage.check(make_config(f"crawl.path={path}"))
+
+
+@pytest.mark.slow
+def test_another_crawl_of_the_same_name_is_warned_of(spark: SparkSession, empty: Place, tmp_path: Path) -> None:
+    put(tmp_path / "one" / "crawl", "a.jsonl", [post(post_id="1")])
+    put(tmp_path / "two" / "crawl", "b.jsonl", [post(post_id="2")])
+    first = ingest(spark, settings(empty, tmp_path / "one" / "crawl"))
+    second = ingest(spark, settings(empty, tmp_path / "two" / "crawl"))
+    named = ingest(spark, settings(empty, tmp_path / "two" / "crawl", "crawl.name=second"))
+    assert first.report is not None
+    assert second.report is not None
+    assert named.report is not None
+    assert [len(report.warnings) for report in (first.report, second.report, named.report)] == [0, 1, 0]
+    assert "give it a crawl.name of its own" in second.report.warnings[0]
