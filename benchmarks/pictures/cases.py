@@ -56,15 +56,15 @@ def run_all(bench: Bench) -> None:
         n = getattr(bench.sizes, lake)
         print(f"laying a lake of {n} pictures", file=sys.stderr)
         bench.spark.lay_lake(LITE, lake, n)
+    margins(bench)
+    _rounds(bench, [], [lambda: faces(bench)])
     _rounds(bench, [RESNET], [*_alone(bench, RESNET), lambda: stage(bench, RESNET_FP32, "some")])
     _rounds(bench, [LITE], _alone(bench, LITE))
     _rounds(bench, [LITE_FACES], _with_faces(bench, LITE_FACES, "all"))
     _rounds(bench, [RESNET_FACES], _with_faces(bench, RESNET_FACES, "some"))
-    _rounds(bench, [], [lambda: faces(bench)])
     add_parts(bench.rows)
     memory(bench)
     files(bench)
-    margins(bench)
 
 
 def _rounds(bench: Bench, subjects: Sequence[Subject], cases: Sequence[Case]) -> None:
@@ -83,14 +83,14 @@ def _alone(bench: Bench, subject: Subject) -> list[Case]:
         lambda: standalone(bench, subject, n),
         lambda: stage(bench, subject, "all"),
         lambda: recipe(bench, subject),
-        lambda: batch_udf(bench, subject, bench.sizes.some),
+        lambda: batch_udf(bench, subject, n // 2),
         lambda: daft(bench, subject, ours=False, n=bench.sizes.slow),
-        lambda: daft(bench, subject, ours=True, n=bench.sizes.some),
+        lambda: daft(bench, subject, ours=True, n=n // 2),
     ]
 
 
 def _with_faces(bench: Bench, subject: Subject, lake: str) -> list[Case]:
-    return [lambda: standalone(bench, subject, bench.sizes.some), lambda: stage(bench, subject, lake)]
+    return [lambda: standalone(bench, subject, bench.sizes.slow * 2), lambda: stage(bench, subject, lake)]
 
 
 # --- without Spark ----------------------------------------------------------------------------------------------------

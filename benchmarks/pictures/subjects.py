@@ -45,8 +45,8 @@ class Sizes:
     rounds: int
 
 
-FULL = Sizes(all=2000, some=1000, slow=200, few=16, many=10_000, part=50, rounds=3)
-SMALL = Sizes(all=64, some=32, slow=16, few=8, many=128, part=16, rounds=1)
+FULL = Sizes(all=2000, some=1000, slow=200, few=16, many=10_000, part=50, rounds=2)
+SMALL = Sizes(all=64, some=64, slow=32, few=8, many=128, part=16, rounds=1)
 
 
 def random_resnet(folder: Path) -> Path:
