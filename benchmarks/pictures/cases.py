@@ -185,6 +185,7 @@ def stage(bench: Bench, subject: Subject, lake: str) -> None:
     bench.rate(t.STAGE, subject.name, whole.report.rows_in, whole.seconds)
     bench.rate(t.LONG, subject.name, whole.report.rows_in - few.report.rows_in, max(1e-9, whole.seconds - few.seconds))
     bench.seconds(t.STAGE, subject.name, "fixed cost, warm workers", few.seconds)
+    bench.seconds(t.STAGE, subject.name, "fixed cost, warm workers, within a run", few.report.seconds)
     _steps(bench, subject, lake, whole)
 
 
@@ -195,7 +196,8 @@ def _steps(bench: Bench, subject: Subject, lake: str, run: StageRun) -> None:
         step: run.report.counters[f"worker_{name}_ms"] / 1000 / CORES
         for step, name in (("decode", "decode"), ("network", "network"), ("faces", "face"))
     }
-    steps = {**read, **workers, "write": run.write_seconds}
+    around = run.seconds - run.report.seconds
+    steps = {**read, **workers, "write": run.write_seconds, "lock": around}
     steps["rest"] = run.seconds - sum(steps.values())
     for step, seconds in steps.items():
         bench.seconds(t.STAGE, subject.name, f"step: {step}", seconds)
