@@ -70,6 +70,10 @@ format: setup ## let ruff format and sort imports
 typecheck: setup ## mypy, strict
 	@$(PY) -m mypy
 
+.PHONY: bench-pictures
+bench-pictures: setup ## measure the picture pass against what else there is; a quarter of an hour
+	@$(PY) -m benchmarks.pictures $(ARGS)
+
 .PHONY: package
 package: setup ## build the wheel into dist/
 	@rm -rf build

@@ -1,0 +1,1 @@
+"""The picture pass, measured: `make bench-pictures`."""

@@ -1,0 +1,70 @@
+"""`make bench-pictures`: measure, write benchmarks/out/pictures.json and .png, print what was found."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.pictures import targets
+from benchmarks.pictures.cases import Bench, run_all
+from benchmarks.pictures.daft_env import daft_python
+from benchmarks.pictures.peers import ROOT, Peers
+from benchmarks.pictures.photographs import photographs
+from benchmarks.pictures.plot import save
+from benchmarks.pictures.rows import Rows, table, verdicts
+from benchmarks.pictures.spark_cases import CORES, SparkCases
+from benchmarks.pictures.subjects import FULL, SMALL, Sizes, random_resnet
+from profilelake import config as configuration
+from profilelake.session import session
+
+OUT = ROOT / "benchmarks" / "out"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="make bench-pictures", description=__doc__)
+    parser.add_argument("--small", action="store_true", help="64 pictures, one round: whether it works, not how fast")
+    parser.add_argument("--no-daft", action="store_true", help="leave Daft out, whose environment needs the network")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")
+    given = parser.parse_args(argv)
+    rows = measure(SMALL if given.small else FULL, OUT / "pictures", with_daft=not given.no_daft)
+    targets.add_ratios(rows)
+    found = rows.rows()
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "pictures.json").write_text(json.dumps([asdict(row) for row in found], indent=1), encoding="utf-8")
+    save(found, given.out / "pictures.png")
+    print(table(found), verdicts(found, targets.TARGETS), sep="\n\n")
+    print("\nResNet-50 has random weights here: they take as much time as trained ones, and its vectors mean nothing.")
+
+
+def measure(sizes: Sizes, cache: Path, *, with_daft: bool) -> Rows:
+    """Every case, in rounds. cache: folder that keeps the photographs from one call to the next."""
+    cache.mkdir(parents=True, exist_ok=True)
+    made, resnet = photographs(cache, sizes.all, sizes.part), random_resnet(cache)
+    config = configuration.load(arguments=[f"spark.master=local[{CORES}]"])
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-pictures-")))
+        loops = stack.enter_context(Peers(Path(sys.executable), "benchmarks.pictures.loops", CORES))
+        daft = _daft() if with_daft else None
+        spark = SparkCases(stack.enter_context(session(config, "bench-pictures")), made, scratch, resnet)
+        bench = Bench(sizes, made, resnet, spark, loops, daft, Rows())
+        run_all(bench)
+    return bench.rows
+
+
+def _daft() -> Path | None:
+    try:
+        return daft_python()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"Daft is left out, since its environment cannot be made: {error}", file=sys.stderr)
+        return None
+
+
+if __name__ == "__main__":
+    main()
