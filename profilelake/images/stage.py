@@ -267,7 +267,9 @@ def _one_chunk(context: Context, mine: Column, todo: DataFrame, n: int, n_bytes:
     lake, config = context.lake, context.config
     spec = pass_spec(config)
     cores = context.spark.sparkContext.defaultParallelism
-    tasks = max(min(cores, -(-n // _PICTURES_A_TASK)), -(-n_bytes // _BYTES_A_TASK))
+    tasks = max(1, min(cores, -(-n // _PICTURES_A_TASK)))
+    if tasks == cores:  # whole rounds, or some cores would be idle in the last
+        tasks *= -(-n_bytes // (_BYTES_A_TASK * cores)) or 1
     # The ids are few (images.chunk) and the pictures heavy: the ids go to the pictures, which move once.
     pictures = (
         lake.read("images")
