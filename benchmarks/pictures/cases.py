@@ -84,6 +84,7 @@ def _alone(bench: Bench, subject: Subject) -> list[Case]:
         lambda: stage(bench, subject, "all"),
         lambda: recipe(bench, subject),
         lambda: batch_udf(bench, subject, n // 2),
+        lambda: own_udf(bench, subject, n // 2),
         lambda: daft(bench, subject, ours=False, n=bench.sizes.slow),
         lambda: daft(bench, subject, ours=True, n=n // 2),
     ]
@@ -214,6 +215,11 @@ def recipe(bench: Bench, subject: Subject) -> None:
 def batch_udf(bench: Bench, subject: Subject, n: int) -> None:
     """(e) `predict_batch_udf` with our decode and runtime."""
     bench.rate(t.BATCH_UDF, subject.name, n, bench.spark.batch_udf(subject, n))
+
+
+def own_udf(bench: Bench, subject: Subject, n: int) -> None:
+    """Our pandas UDF."""
+    bench.rate(t.EMBED_UDF, subject.name, n, bench.spark.own_udf(subject, n))
 
 
 def add_parts(rows: Rows) -> None:

@@ -29,6 +29,7 @@ from profilelake.ingest import stage as ingest
 from profilelake.lake import Lake, open_lake
 from profilelake.ledger import StageReport
 from udfs import picture_pass
+from udfs.embed_udf import embed_udf
 from udfs.picture_pass import PassSpec
 
 CORES = 2
@@ -167,6 +168,12 @@ class SparkCases:
         spec = self.spec(subject)
         self.warm_workers(spec)
         return self._vectors(udf_peers.batch_udf(spec), n, batch=spec.batch_size)
+
+    def own_udf(self, subject: Subject, n: int) -> float:
+        """Seconds of our pandas UDF for n pictures, without a sink."""
+        spec = self.spec(subject)
+        self.warm_workers(spec)
+        return self._vectors(embed_udf(spec), n, batch=spec.batch_size)
 
     def _vectors(self, udf: Any, n: int, batch: int) -> float:
         with _settings(self._spark, {**_READ, "spark.sql.execution.arrow.maxRecordsPerBatch": str(batch)}):

@@ -11,6 +11,7 @@ STAGE = "stage"
 LONG = "stage, fixed cost off"
 RECIPE = "usual recipe"
 BATCH_UDF = "predict_batch_udf"
+EMBED_UDF = "embed_udf"
 DAFT_TORCH = "Daft, torch"
 DAFT_OURS = "Daft, our code inside"
 FILES = "files to vectors"
@@ -21,7 +22,7 @@ TOGETHER = "parts, one after the other"
 
 FACES_ALONE = "faces, 320 px"
 
-_OTHERS = (STANDALONE, RECIPE, BATCH_UDF, DAFT_TORCH, DAFT_OURS)
+_OTHERS = (STANDALONE, RECIPE, BATCH_UDF, EMBED_UDF, DAFT_TORCH, DAFT_OURS)
 
 
 def add_ratios(rows: Rows) -> None:

@@ -281,7 +281,7 @@ def _one_chunk(context: Context, mine: Column, todo: DataFrame, n: int, n_bytes:
     made, seen = _look_at(pictures, picture_pass.pin(spec))
     try:
         _write(lake, spec, made.where(F.col("error").isNull()))
-        _quarantine(lake, made.where(F.col("error").isNotNull()))
+        _quarantine(lake, made)
     finally:
         made.unpersist()
     return seen
@@ -356,12 +356,13 @@ def _write(lake: Lake, spec: PassSpec, seen: DataFrame) -> None:
             written.result()
 
 
-def _quarantine(lake: Lake, refused: DataFrame | None) -> None:
-    """One row a place of every refused picture; places that are gone leave, pictures seen again keep their first
-    time."""
+def _quarantine(lake: Lake, seen: DataFrame | None) -> None:
+    """One row a place of every refused picture. Places that are gone leave, and so do pictures of which another look
+    made something; those refused again keep their first time."""
     known = failed(lake)
-    if refused is not None:
-        known = known.join(refused.select("image_id"), on="image_id", how="left_anti").unionByName(
+    if seen is not None:
+        refused = seen.where(F.col("error").isNotNull())
+        known = known.join(seen.select("image_id"), on="image_id", how="left_anti").unionByName(
             refused.join(
                 known.select("image_id", F.col("attempts").alias("before"), "first_seen_at"), on="image_id", how="left"
             ).select(
