@@ -31,12 +31,12 @@ ifdef CRAWL
 demo: setup ## build the demo lake and report; CRAWL=path FORMAT=instaloader: of your own crawl
 	@$(SUBMIT) jobs/build_profiles.py --config conf/demo.yaml \
 	  "crawl.path=$(CRAWL)" "crawl.format=$(FORMAT)" lake.path=data/own/lake report.path=data/own/report $(ARGS)
-	$(SHOWN) --config conf/demo.yaml lake.path=data/own/lake report.path=data/own/report
+	$(SHOWN) --config conf/demo.yaml lake.path=data/own/lake report.path=data/own/report $(ARGS)
 else
 demo: setup
 	@$(PY) -m demo.make_crawl --out data/demo/crawl
 	@$(SUBMIT) jobs/build_profiles.py --config conf/demo.yaml $(ARGS)
-	$(SHOWN) --config conf/demo.yaml
+	$(SHOWN) --config conf/demo.yaml $(ARGS)
 endif
 
 .PHONY: sql

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,22 @@ def _with_comment(jpeg: bytes, number: int) -> bytes:
     """A JPEG made distinct by a comment segment (ITU T.81, B.2.4.5)."""
     text = f"picture {number}".encode()
     return jpeg[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + jpeg[2:]
+
+
+def instagram(code: str, **changes: Any) -> bytes:
+    """A sidecar as instaloader writes it."""
+    node = {
+        "__typename": "GraphImage",
+        "id": "9" + code,
+        "shortcode": code,
+        "taken_at_timestamp": 1_700_000_000,
+        "owner": {"id": "42", "username": "ann"},
+        "edge_media_to_caption": {"edges": [{"node": {"text": "hello #Sun"}}]},
+        "edge_media_preview_like": {"count": 7},
+        "edge_media_to_comment": {"count": 2},
+        **changes,
+    }
+    return lzma.compress(json.dumps({"node": node, "instaloader": {"node_type": "Post", "version": "4.9"}}).encode())
 
 
 def put(folder: Path, name: str, content: bytes | str | list[Any], at: datetime = WHEN) -> Path:

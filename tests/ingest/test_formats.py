@@ -8,7 +8,6 @@ import lzma
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -19,23 +18,7 @@ from pyspark.sql import functions as F
 from profilelake.ingest import stage
 from profilelake.lake import open_lake
 from tests.conftest import SHARED_DATA, Place
-from tests.ingest.crawls import ingest, picture, put, settings
-
-
-def instagram(code: str, **changes: Any) -> bytes:
-    """A sidecar as instaloader writes it."""
-    node = {
-        "__typename": "GraphImage",
-        "id": "9" + code,
-        "shortcode": code,
-        "taken_at_timestamp": 1_700_000_000,
-        "owner": {"id": "42", "username": "ann"},
-        "edge_media_to_caption": {"edges": [{"node": {"text": "hello #Sun"}}]},
-        "edge_media_preview_like": {"count": 7},
-        "edge_media_to_comment": {"count": 2},
-        **changes,
-    }
-    return lzma.compress(json.dumps({"node": node, "instaloader": {"node_type": "Post", "version": "4.9"}}).encode())
+from tests.ingest.crawls import ingest, instagram, picture, put, settings
 
 
 def test_an_instaloader_crawl(spark: SparkSession, empty: Place, tmp_path: Path) -> None:

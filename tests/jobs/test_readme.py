@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import shlex
@@ -11,12 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import skimage.data
+from PIL import Image
 
+from tests.ingest.crawls import instagram, put
 from tests.jobs.conftest import ROOT, lake_of
+
+BY_CI = {"make demo", "make test"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 
-BY_CI = {"make demo", "make test"}
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A crawl of somebody's own, as instaloader leaves it: 24 posts of three people."""
+    crawl = tmp_path_factory.mktemp("own") / "crawl"
+    for number in range(24):
+        person, which = ("ann", "ben", "cleo")[number % 3], ("chelsea", "coffee", "rocket", "astronaut")[number % 4]
+        whole = Image.fromarray(getattr(skimage.data, which)())
+        out = io.BytesIO()
+        whole.crop((number, number, whole.width - 2 * number, whole.height - number)).save(out, "JPEG", quality=90)
+        stem = f"{person}/2023-11-{number + 1:02}_12-00-00_UTC"
+        owner = {"id": str(len(person)) + person, "username": person}
+        put(crawl, f"{stem}.json.xz", instagram(f"post{number}", owner=owner))
+        put(crawl, f"{stem}.jpg", out.getvalue())
+    return crawl
 
 
 def commands() -> list[str]:
@@ -28,15 +49,15 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", [command for command in commands() if command not in BY_CI])
 def test_a_command_of_the_readme(
-    command: str, built: tuple[int, dict[str, Any], str], places: tuple[str, ...], tmp_path: Path
+    command: str, built: tuple[int, dict[str, Any], str], places: tuple[str, ...], own: Path, tmp_path: Path
 ) -> None:
     crawl, lake, report, *quick = places
-    base, own = str(lake_of(places).parent), str(tmp_path)
+    base = str(lake_of(places).parent)
+    is_own = "path/to/crawl" in command
     for named, here in {
-        "path/to/crawl": f"{base}/crawl",
-        "=instaloader": "=jsonl",
+        "path/to/crawl": str(own),
         "data/demo": base,
-        "data/own": own,
+        "data/own": str(tmp_path),
         "--min-posts 20": "--min-posts 2",
         ".venv/bin": str(Path(sys.executable).parent),
     }.items():
@@ -44,17 +65,22 @@ def test_a_command_of_the_readme(
     words = shlex.split(command)
     if words[:2] == ["make", "sql"]:
         words.append(f"ARGS={lake}")
-    elif words[0] == "make":  # what it builds, test_build_profiles builds
-        words.append(f"ARGS={shlex.join([*quick, f'lake.path={own}/lake', f'report.path={own}/report', '--dry-run'])}")
+    elif words[0] == "make":
+        words.append(f"ARGS={shlex.join([*quick, f'lake.path={tmp_path}/lake', f'report.path={tmp_path}/report'])}")
+    elif is_own:
+        words += quick
     elif words[1] != "jobs/build_profiles.py":
         words.append(lake)
     elif "--dry-run" in words:
         words += [crawl, lake, report, *quick]
-    elif "--help" not in words:
-        words += [*quick, "--dry-run"]
     if words[0] == "make":
         words[1:1] = ["-o", "setup"]  # these tests run inside of what it makes
     environment = {**os.environ, "SPARK_CONF_DIR": str(ROOT / "conf")}
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stdout.strip()
+    if is_own:
+        summary = json.loads((tmp_path / "report" / "summary.json").read_text(encoding="utf-8"))
+        out = {stage["stage"]: stage["rows_out"] for stage in summary["stages"]}
+        assert (out["ingest"], out["images"], out["profiles"]) == (24, 24, 3)
+        assert (tmp_path / "report" / "index.html").exists()
