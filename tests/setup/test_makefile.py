@@ -62,7 +62,7 @@ def test_the_demo_makes_its_crawl_and_submits_the_job(root: Path, venv: str) -> 
     begun = ["python:", "[-m demo.make_crawl --out data/demo/crawl]", "spark-submit:"]
     assert said("images.chunk=10") == [
         *begun, "[jobs/build_profiles.py --config conf/demo.yaml images.chunk=10]",
-        "python:", "[-m demo.show --config conf/demo.yaml]", "",
+        "python:", "[-m demo.show --config conf/demo.yaml images.chunk=10]", "",
     ]  # fmt: skip
     # what only looks has no result to show
     assert said("--dry-run images.chunk=10") == [
