@@ -72,9 +72,10 @@ class CompiledCache:
                 logger.warning("compiled networks are not kept: %s is another user's, or open to others", self.folder)
                 return
             # Renamed when it is whole, so that several workers may make the same at once.
-            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
-                file.write(hashlib.sha256(content).digest() + content)
-            os.replace(file.name, path)
+            with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+                whole = Path(scratch) / path.name
+                whole.write_bytes(hashlib.sha256(content).digest() + content)
+                whole.replace(path)
         except OSError as error:
             logger.warning("compiled networks are not kept: %s", error)
 

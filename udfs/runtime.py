@@ -115,7 +115,7 @@ class OpenVinoRuntime:
 
     def compile(self, network: Network) -> Compiled:
         """See `Runtime`."""
-        compiled = self._make(network)[0] if self._cache is None else self._from_cache(self._cache, network)
+        compiled = self._make(network) if self._cache is None else self._from_cache(self._cache, network)
         return _OpenVinoNetwork(compiled, network)
 
     def _from_cache(self, cache: CompiledCache, network: Network) -> openvino.CompiledModel:
@@ -133,12 +133,15 @@ class OpenVinoRuntime:
         def read(content: bytes) -> openvino.CompiledModel:
             return _core().import_model(content, "CPU", self._settings())
 
-        return cache.get(json.dumps(parts, sort_keys=True), read, lambda: self._make(network))
+        def make() -> tuple[openvino.CompiledModel, bytes]:
+            compiled = self._make(network)
+            exported = compiled.export_model()
+            return compiled, exported if isinstance(exported, bytes) else exported.getvalue()
 
-    def _make(self, network: Network) -> tuple[openvino.CompiledModel, bytes]:
-        compiled = _core().compile_model(_converted(network), "CPU", self._settings())
-        exported = compiled.export_model()
-        return compiled, exported if isinstance(exported, bytes) else exported.getvalue()
+        return cache.get(json.dumps(parts, sort_keys=True), read, make)
+
+    def _make(self, network: Network) -> openvino.CompiledModel:
+        return _core().compile_model(_converted(network), "CPU", self._settings())
 
     def _settings(self) -> dict[str, Any]:
         return {

@@ -17,7 +17,14 @@ def save(rows: Sequence[Row], path: Path) -> None:
     """One panel a subject: the median rate of each case, with the least and most of its runs."""
     rates = [row for row in rows if row.metric == RATE]
     subjects = list(dict.fromkeys(row.subject for row in rates))
-    figure, panels = plt.subplots(len(subjects), squeeze=False, figsize=(8, 0.9 + 1.8 * len(subjects)), layout="tight")
+    bars_of = [sum(row.subject == subject for row in rates) for subject in subjects]
+    figure, panels = plt.subplots(
+        len(subjects),
+        squeeze=False,
+        figsize=(8, 0.9 * len(subjects) + 0.26 * len(rates)),
+        height_ratios=bars_of,  # or the labels of many bars would lie over each other
+        layout="tight",
+    )
     for panel, subject in zip(panels[:, 0], subjects, strict=True):
         mine = [row for row in rates if row.subject == subject][::-1]
         medians = [row.median for row in mine]

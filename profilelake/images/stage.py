@@ -74,7 +74,7 @@ def check(config: Config) -> None:
     """
     spec = pass_spec(config)
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit may know another master
-        _check_device(config, config.spark.master)
+        _check_device(spec, config.spark.master)
     try:
         picture_pass.describe(spec)
         for name, path in config.images.weights.items():
@@ -84,11 +84,10 @@ def check(config: Config) -> None:
         raise ConfigError(str(error)) from error
 
 
-def _check_device(config: Config, master: str) -> None:
+def _check_device(spec: PassSpec, master: str) -> None:
     """On a local master the driver's machine is the executors'; elsewhere the first task says what it lacks."""
     if not master.startswith("local"):
         return
-    spec = pass_spec(config)
     try:
         runtime(device(spec.device), spec.settled_precision, 1, None)
     except DeviceError as error:
@@ -164,7 +163,8 @@ def pending(lake: Lake, config: Config) -> dict[str, int]:
 def run(context: Context) -> StageReport:
     """Look at every picture that lacks something. Bad pictures go to quarantine and leave no row."""
     lake, config = context.lake, context.config
-    _check_device(config, str(context.spark.sparkContext.master))
+    spec = pass_spec(config)
+    _check_device(spec, str(context.spark.sparkContext.master))
     # Not `persist`: a write to a table throws away all that is cached and was read from it. So after the vectors were
     # written, every picture of the chunk would be looked at again for its labels, and again for its faces.
     todo = needs(lake, config).localCheckpoint()
@@ -177,7 +177,7 @@ def run(context: Context) -> StageReport:
     total, seen = int(stats["n"]), _Seen()
     bad, tried = 0, 0
     if total:
-        logger.info("%s: networks compute in %s", STAGE, pass_spec(config).settled_precision)
+        logger.info("%s: networks compute in %s", STAGE, spec.settled_precision)
         _size_batches(context.spark, config, int(stats["bytes"]))
         seen = _all_chunks(context, todo, total, int(stats["sum"]))
         bad, tried = _among_new(lake, config, todo, seen.bad, total)
