@@ -17,6 +17,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from profilelake.errors import ProfilelakeError
+from profilelake.failures import innermost
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _FILE_URI = re.compile(r"file:(?://[^/]*)?(/.*)", re.IGNORECASE)
@@ -70,11 +71,7 @@ def _copy(spark: SparkSession, source: Path, target: str) -> None:
     except OSError as error:
         raise ProfilelakeError(f"{target} cannot be written: {error.strerror or error}") from error
     except Py4JJavaError as error:
-        cause: Any = error.java_exception
-        while cause.getCause() is not None:
-            cause = cause.getCause()
-        reason = str(cause.toString()).split("\n", 1)[0]
-        raise ProfilelakeError(f"{target} cannot be written: {reason}") from error
+        raise ProfilelakeError(f"{target} cannot be written: {innermost(error)}") from error
 
 
 def _copy_local(source: Path, target: Path) -> None:
