@@ -26,6 +26,7 @@ log = logging.getLogger("profilelake.lake")
 
 # Opening is many small metadata commits that wait for each other's file system, not for the processor.
 _OPENERS = 4
+_FILE_BYTES = 128 * 2**20
 _OP = "_op"
 _PATH_MARK = "profilelake.path"  # of a schema: the lake whose tables it lists
 
@@ -91,14 +92,19 @@ class Lake:
         found = [newest(table) for table in sorted(set(tables_))]
         return {row["table"]: row["version"] for row in reduce(DataFrame.union, found).collect()} if found else {}
 
-    def write(self, table: str, rows: DataFrame, scope: DataFrame | None = None) -> WriteResult:
+    def write(
+        self, table: str, rows: DataFrame, scope: DataFrame | None = None, *, n_bytes: int | None = None
+    ) -> WriteResult:
         """Write rows in the table's own kind (see `tables`); adds no version when nothing differs.
 
         Args:
             table: a declared table.
-            rows: exactly its columns, in any order, without `run_id`; one row a key.
+            rows: exactly its columns, in any order, without `run_id`; one row a key. For `append` they are evaluated
+                twice: first their keys, then those that are new, whole.
             scope: for `replace` only: distinct values of some of the table's columns. Rows of the scope that `rows`
                 lacks are deleted; None means the whole table.
+            n_bytes: for `append` only, of heavy rows: about their size. They are laid in files of one size, each a
+                range of what the table is clustered by, in its order, so that who reads a range reads few of them.
 
         Raises:
             ProfilelakeError: the columns differ from the declaration (all differences at once), a key is NULL or
@@ -117,6 +123,8 @@ class Lake:
         if own_run:
             rows = rows.withColumn("run_id", F.lit(self.run_id))
         rows = rows.select([c.name for c in declared.columns])
+        if declared.kind == "append":
+            return self._append(declared, rows, n_bytes)
         if declared.kind == "replace":
             rows = rows.persist(StorageLevel.DISK_ONLY)  # they are looked at twice: what is new, and what is gone
         source = _reduced(declared, rows, self.spark.table(self.name(table)), scope)
@@ -127,7 +135,7 @@ class Lake:
                 self._merge(declared, source)
             elif result.inserted:
                 # Rows that are all new need none of a MERGE's passes; the run holds the lake, so nobody else adds them.
-                source.select(rows.columns).write.format("delta").mode("append").saveAsTable(self.name(table))
+                self._add(declared, source.select(rows.columns))
         finally:
             source.unpersist()
             if declared.kind == "replace":
@@ -135,6 +143,30 @@ class Lake:
         if result.changed:
             log.debug("%s: %s", table, result)
         return result
+
+    def _append(self, declared: Table, rows: DataFrame, n_bytes: int | None) -> WriteResult:
+        """Only keys are kept meanwhile: rows that are appended can be heavy (pictures)."""
+        key = list(declared.key)
+        keys = rows.select(*key).persist(StorageLevel.DISK_ONLY)
+        try:
+            known = self.spark.table(self.name(declared.name)).select(*key)
+            new = keys.join(known, on=key, how="left_anti").withColumn(_OP, F.lit("insert"))
+            result = self._count(declared, new)
+            if result.changed:
+                if result.inserted != keys.count():
+                    rows = rows.join(new.select(*key), on=key, how="left_semi").select(rows.columns)
+                if n_bytes is not None:
+                    files, by = -(-n_bytes // _FILE_BYTES) or 1, declared.cluster_by
+                    rows = rows.repartitionByRange(files, *by).sortWithinPartitions(*by)
+                self._add(declared, rows)
+        finally:
+            keys.unpersist()
+        if result.changed:
+            log.debug("%s: %s", declared.name, result)
+        return result
+
+    def _add(self, declared: Table, rows: DataFrame) -> None:
+        rows.write.format("delta").mode("append").saveAsTable(self.name(declared.name))
 
     def delete(self, table: str, keys: DataFrame) -> WriteResult:
         """Delete rows by their keys, of whatever kind the table is; adds no version when there are none of them.
@@ -199,8 +231,7 @@ class Lake:
         builder = merge.merge(source.alias("source"), on)
         if declared.kind == "replace":
             builder = builder.whenMatchedDelete(f"source.{_OP} = 'delete'")
-        if declared.kind != "append":
-            builder = builder.whenMatchedUpdate(set=values)  # type: ignore[arg-type]
+        builder = builder.whenMatchedUpdate(set=values)  # type: ignore[arg-type]
         builder.whenNotMatchedInsert(values=values).execute()  # type: ignore[arg-type]
 
 
@@ -210,9 +241,6 @@ _OPS = ("insert", "update", "delete")
 def _reduced(declared: Table, rows: DataFrame, existing: DataFrame, scope: DataFrame | None) -> DataFrame:
     """The rows that change something, each with its operation in `_op`."""
     key = list(declared.key)
-    if declared.kind == "append":
-        known = existing.select(*key)
-        return rows.join(known, on=key, how="left_anti").withColumn(_OP, F.lit("insert"))
     compared = [name for name in declared.compared if name in existing.columns]
     held = existing.select(
         *[F.col(name).alias(f"_held_{name}") for name in key], F.struct(*compared, F.lit(1).alias("_")).alias("_held")

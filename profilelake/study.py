@@ -404,7 +404,7 @@ def _write_in_chunks(lake: Lake, images: DataFrame) -> int:
         part = images if n == 0 else images.where(F.col("image_id") >= low)
         if n + 1 < chunks:
             part = part.where(F.col("image_id") < bounds[n + 1])
-        changed += lake.write("images", part).changed
+        changed += lake.write("images", part, n_bytes=size // chunks).changed
     return changed
 
 

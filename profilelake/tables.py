@@ -217,8 +217,14 @@ _TABLES = (
             RUN_ID,
         ),
         checks={"has_pixels": "width > 0 AND height > 0"},
-        # bytes tell nothing as statistics and would fill the log
-        properties={"delta.dataSkippingStatsColumns": "image_id,format,width,height,n_bytes"},
+        properties={
+            # bytes tell nothing as statistics and would fill the log
+            "delta.dataSkippingStatsColumns": "image_id,format,width,height,n_bytes",
+            # Parquet's writer reads these two: small row groups, asked for often, let a read be shared by many tasks
+            # and a range of ids be found in a file.
+            "parquet.block.size": str(16 * 2**20),
+            "parquet.page.size.row.check.min": "4",
+        },
     ),
     Table(
         "quarantine",

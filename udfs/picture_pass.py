@@ -34,6 +34,7 @@ from udfs.decode import DecodeError, decode
 from udfs.embedder import Embedder, Output
 from udfs.faces import Face, FaceDetector, FaceSettings, detector_sha256, largest_face_share, reduced
 from udfs.malloc import keep_freed_memory
+from udfs.worker_start import settle
 from udfs.networks import BACKBONES, LARGEST_RESIZE
 from udfs.networks.preprocess import crop
 from udfs.runtime import DEVICES, PRECISIONS, DeviceError, Precision, device, has_bf16, runtime, threads
@@ -333,6 +334,7 @@ def ready(spec: PassSpec, loader: Loader = load_models) -> Models:
         WeightsError, DeviceError: they cannot be loaded here.
     """
     keep_freed_memory()
+    settle()
     where = device(spec.device)
     # What a worker keeps does not depend on how pictures are decoded.
     networks = tuple(sorted(spec.networks))

@@ -7,6 +7,7 @@ is imported by name, never pickled by value.
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -37,6 +38,8 @@ def get(key: Hashable, load: Callable[[], Model]) -> Model:
             _models[key] = load()
             while len(_models) > CAPACITY:
                 _models.popitem(last=False)
+                gc.unfreeze()  # what went may lie in cycles
+            gc.freeze()  # what stays needs no look after every task (see `worker_start`)
         _models.move_to_end(key)
         return _models[key]  # type: ignore[return-value]  # a key is of one loader, which made it
 

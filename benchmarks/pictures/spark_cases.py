@@ -28,6 +28,7 @@ from profilelake.images import stage as images
 from profilelake.ingest import stage as ingest
 from profilelake.lake import Lake, open_lake
 from profilelake.ledger import StageReport
+from profilelake.session import settings as session_settings
 from udfs import picture_pass
 from udfs.embed_udf import embed_udf
 from udfs.picture_pass import PassSpec
@@ -35,6 +36,8 @@ from udfs.picture_pass import PassSpec
 CORES = 2
 # What the picture stage writes, the ledger included.
 _WRITTEN = ("image_embeddings", "image_labels", "image_faces", "quarantine", "runs")
+# A photograph of 1,080 pixels, about.
+_PICTURE_BYTES = 210_000
 # Spark's own cases read so that both cores have work: a few Parquet files a task.
 _READ = {"spark.sql.files.maxPartitionBytes": str(32 * 2**20)}
 
@@ -97,7 +100,8 @@ class SparkCases:
             copies = self._spark.range(-(-n // every)).withColumnRenamed("id", "copy")
             rows = rows.crossJoin(copies).withColumn("image_id", ids).drop("copy").limit(n)
         sides = [F.col(side).cast("int").alias(side) for side in ("width", "height")]
-        held.write("images", rows.select("image_id", "content", "n_bytes", *sides, F.lit("jpeg").alias("format")))
+        pictures = rows.select("image_id", "content", "n_bytes", *sides, F.lit("jpeg").alias("format"))
+        held.write("images", pictures, n_bytes=n * _PICTURE_BYTES)  # in files as ingest makes them
         self._keep(name)
 
     def _keep(self, lake: str) -> None:
@@ -176,24 +180,12 @@ class SparkCases:
         return self._vectors(embed_udf(spec), n, batch=spec.batch_size)
 
     def _vectors(self, udf: Any, n: int, batch: int) -> float:
-        with _settings(self._spark, {**_READ, "spark.sql.execution.arrow.maxRecordsPerBatch": str(batch)}):
+        with session_settings(self._spark, {**_READ, "spark.sql.execution.arrow.maxRecordsPerBatch": str(batch)}):
             pictures: DataFrame = self._spark.read.parquet(*self._photographs.parquet(n))
             made = pictures.select("image_id", udf("content").alias("embedding"))
             began = time.perf_counter()
             made.write.format("noop").mode("overwrite").save()
             return time.perf_counter() - began
-
-
-@contextmanager
-def _settings(spark: SparkSession, wanted: Mapping[str, str]) -> Iterator[None]:
-    before = {key: str(spark.conf.get(key)) for key in wanted}
-    for key, value in wanted.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            spark.conf.set(key, value)
 
 
 @contextmanager
@@ -203,10 +195,10 @@ def _write_seconds() -> Iterator[list[float]]:
     write = Lake.write
 
     @functools.wraps(write)
-    def timed(self: Lake, table: str, rows: DataFrame, scope: DataFrame | None = None) -> Any:
+    def timed(self: Lake, table: str, rows: DataFrame, *rest: Any, **named: Any) -> Any:
         began = time.perf_counter()
         try:
-            return write(self, table, rows, scope)
+            return write(self, table, rows, *rest, **named)
         finally:
             spent.append(time.perf_counter() - began)
 

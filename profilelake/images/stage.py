@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
+from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
@@ -24,6 +25,7 @@ from profilelake.errors import ConfigError, TooManyBadRecords
 from profilelake.images.classes import imagenet_labels
 from profilelake.lake import Lake
 from profilelake.ledger import Context, StageReport, stage
+from profilelake.session import settings
 from udfs import guarded, picture_pass, weights
 from udfs.picture_pass import FaceSettings, PassSpec
 from udfs.runtime import DeviceError, device, runtime
@@ -38,6 +40,10 @@ _WORTH_ANOTHER_TRY = ("image_crashed", "image_timeout")
 # A task's share: enough to be worth a Python worker, few enough that the last task is soon done.
 _PICTURES_A_TASK = 16
 _BYTES_A_TASK = 64 * 2**20
+# The same where tasks are ranges of files, of two row groups each: nothing is moved, so smaller ones cost little.
+_BYTES_A_RANGE = 32 * 2**20
+# What share of a table's bytes makes it worth it to look at its files one by one.
+_MOST = 0.5
 # What decides the chunk of a picture: the first eight hex digits of its sha256.
 _PREFIX = 8
 # What Spark says of a job whose Python worker, or whose executor, ended under it.
@@ -126,13 +132,21 @@ def needs(lake: Lake, config: Config) -> DataFrame:
         found = found.join(faces.select("image_id").withColumn("_faces", F.lit(True)), on="image_id", how="left")
         lacking.append(F.when(F.col("_faces").isNull(), F.lit(picture_pass.FACES)))
     found = found.select("image_id", "n_bytes", F.array_compact(F.array(*lacking)).alias("need"))
+    lacking_something = found.where(F.size("need") > 0)
+    if not _has_refused(lake):
+        return lacking_something
     sizes = lake.read("images").select("image_id", (F.col("width").cast("bigint") * F.col("height")).alias("pixels"))
     small_enough = (F.col("reason") == "image_too_many_pixels") & (F.col("pixels") <= config.crawl.max_image_pixels)
     worth = F.col("reason").isin(*_WORTH_ANOTHER_TRY) & (F.col("attempts") < config.quarantine.max_attempts)
     hopeless = (
         failed(lake).join(sizes, on="image_id", how="left").where(~worth & ~F.coalesce(small_enough, F.lit(False)))
     )
-    return found.where(F.size("need") > 0).join(hopeless.select("image_id"), on="image_id", how="left_anti")
+    return lacking_something.join(hopeless.select("image_id"), on="image_id", how="left_anti")
+
+
+def _has_refused(lake: Lake) -> bool:
+    """Whether quarantine holds pictures of this stage: most lakes' doesn't, and need no look-ups then."""
+    return not lake.read("quarantine").where(F.col("stage") == STAGE).isEmpty()
 
 
 def failed(lake: Lake) -> DataFrame:
@@ -174,14 +188,18 @@ def run(context: Context) -> StageReport:
         F.percentile_approx("n_bytes", 0.95).alias("bytes"),
     ).first()
     assert stats is not None
+    refused = _has_refused(lake)
     total, seen = int(stats["n"]), _Seen()
     bad, tried = 0, 0
     if total:
         logger.info("%s: networks compute in %s", STAGE, spec.settled_precision)
         _size_batches(context.spark, config, int(stats["bytes"]))
-        seen = _all_chunks(context, todo, total, int(stats["sum"]))
+        size = DeltaTable.forName(context.spark, lake.name("images")).detail().select("sizeInBytes").first()
+        assert size is not None
+        work = _Work(total, int(stats["sum"]), int(size["sizeInBytes"]), refused)
+        seen = _all_chunks(context, todo, work)
         bad, tried = _among_new(lake, config, todo, seen.bad, total)
-    else:
+    elif refused:
         _quarantine(lake, None)
     if bad > config.quarantine.max_share * tried:
         raise TooManyBadRecords(
@@ -198,6 +216,21 @@ def run(context: Context) -> StageReport:
         images=total,
         counters=seen.counters(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What there is to do: pictures that lack something, their bytes, those of the whole table `images`, and whether
+    quarantine holds pictures of this stage."""
+
+    pictures: int
+    n_bytes: int
+    table_bytes: int
+    refused: bool
+
+    def share(self, chunks: int) -> _Work:
+        """About what one of the chunks has of it."""
+        return _Work(-(-self.pictures // chunks), self.n_bytes // chunks, self.table_bytes // chunks, self.refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,40 +281,45 @@ def _size_batches(spark: SparkSession, config: Config, picture_bytes: int) -> No
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(rows))
 
 
-def _all_chunks(context: Context, todo: DataFrame, total: int, n_bytes: int) -> _Seen:
-    chunks = -(-total // context.config.images.chunk)
-    progress = context.progress(total, "pictures")
+def _all_chunks(context: Context, todo: DataFrame, work: _Work) -> _Seen:
+    chunks = -(-work.pictures // context.config.images.chunk)
+    progress = context.progress(work.pictures, "pictures")
     seen = _Seen()
     for chunk in range(chunks):
         # A range of image_id, as even as any hash since it is one, lets a table that is clustered by it skip files.
         low, high = (f"{at * 16**_PREFIX // chunks:0{_PREFIX}x}" for at in (chunk, chunk + 1))
         mine = (F.col("image_id") >= low) & (F.lit(chunk + 1 == chunks) | (F.col("image_id") < high))
-        found = _one_chunk(context, mine, todo.where(mine), min(total, total // chunks + 1), n_bytes // chunks)
+        found = _one_chunk(context, mine, todo.where(mine), work.share(chunks))
         seen += found
         progress.advance(found.n)
     return seen
 
 
-def _one_chunk(context: Context, mine: Column, todo: DataFrame, n: int, n_bytes: int) -> _Seen:
-    """Look at the chunk's pictures, about n of n_bytes in all, and commit what was seen."""
+def _one_chunk(context: Context, mine: Column, todo: DataFrame, work: _Work) -> _Seen:
+    """Look at the chunk's pictures and commit what was seen."""
     lake, config = context.lake, context.config
     spec = pass_spec(config)
-    cores = context.spark.sparkContext.defaultParallelism
-    tasks = max(1, min(cores, -(-n // _PICTURES_A_TASK)))
-    if tasks == cores:  # whole rounds, or some cores would be idle in the last
-        tasks *= -(-n_bytes // (_BYTES_A_TASK * cores)) or 1
-    # The ids are few (images.chunk) and the pictures heavy: the ids go to the pictures, which move once.
+    # The ids are few (images.chunk) and the pictures heavy: the ids go to the pictures.
     pictures = (
         lake.read("images")
         .where(mine)
         .select("image_id", "content")
         .join(F.broadcast(todo.select("image_id", "need")), on="image_id", how="inner")
-        .repartition(tasks, "image_id")
     )
-    made, seen = _look_at(pictures, picture_pass.pin(spec))
+    cores = context.spark.sparkContext.defaultParallelism
+    tasks = min(cores, -(-work.pictures // _PICTURES_A_TASK))
+    if tasks < cores or work.n_bytes < _MOST * work.table_bytes:
+        if tasks == cores:  # whole rounds, or some cores would be idle in the last
+            tasks *= -(-work.n_bytes // (_BYTES_A_TASK * cores)) or 1
+        pictures = pictures.repartition(tasks, "image_id")
+    # Else the files' own ranges are as even, and the pictures need not move at all.
+    with settings(context.spark, {"spark.sql.files.maxPartitionBytes": _BYTES_A_RANGE}):
+        made, seen = _look_at(pictures, picture_pass.pin(spec))
     try:
-        _write(lake, spec, made.where(F.col("error").isNull()))
-        _quarantine(lake, made)
+        # A vector is a hundredth of its picture: as many files as tasks would be too small.
+        _write(lake, spec, made.where(F.col("error").isNull()).coalesce(cores))
+        if seen.bad or work.refused:
+            _quarantine(lake, made)
     finally:
         made.unpersist()
     return seen

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -122,22 +121,6 @@ def vectorised(function: Callable[..., Any], returns: str) -> Callable[[str | Co
     """A pandas function as a function of columns; `returns` is a type or column list in SQL."""
     made: Any = pandas_udf(function, returns)  # type: ignore[call-overload]
     return lambda column: cast(Column, made(column))
-
-
-@contextmanager
-def settings(spark: SparkSession, values: Mapping[str, object]) -> Iterator[None]:
-    """Session settings for as long as a block runs."""
-    before = {key: spark.conf.get(key, None) for key in values}
-    try:
-        for key, value in values.items():
-            spark.conf.set(key, str(value))
-        yield
-    finally:
-        for key, old in before.items():
-            if old is None:
-                spark.conf.unset(key)
-            else:
-                spark.conf.set(key, old)
 
 
 def list_files(spark: SparkSession, root: Root) -> DataFrame:

@@ -15,16 +15,18 @@ from pyspark.sql import functions as F
 
 from profilelake.config import Config
 from profilelake.ingest import posts
-from profilelake.ingest.crawl import Root, read_bytes, settings, struct, vectorised
+from profilelake.ingest.crawl import Root, read_bytes, struct, vectorised
 from profilelake.ingest.reading import FILES_A_JOB, byte_batches
 from profilelake.ingest.staging import Staging
 from profilelake.lake import Lake
 from profilelake.ledger import Context
+from profilelake.session import settings
 from udfs.crawl import rows, walk
 
+# The bucket comes last, as Parquet's readers give what is part of a path.
 SEEN_DDL = (
     "canon string, n_bytes bigint, content binary, image_id string, format string, width int, height int, "
-    "reason string, detail string"
+    "reason string, detail string, bucket int"
 )
 
 
@@ -202,14 +204,14 @@ def look(context: Context, config: Config, files: DataFrame, root: Root, staging
             "canon", F.col("length").alias("n_bytes"), "content", _inspected(config).alias("seen")
         )
         with settings(spark, {**byte_batches(config, mean), "spark.sql.files.openCostInBytes": 2**16}):
-            staging.keep("pictures", _seen(seen))
+            staging.keep("pictures", _seen(seen, F.lit(bucket)), by="bucket")
         progress.advance(len(pairs))
 
 
 def look_in_columns(
-    context: Context, config: Config, places: DataFrame, items: DataFrame, staging: Staging, mean: int
+    context: Context, config: Config, places: DataFrame, items: DataFrame, staging: Staging, n: int, mean: int
 ) -> None:
-    """Keep, as `pictures`, what the pictures are whose bytes a table holds."""
+    """Keep, as `pictures`, what the pictures are whose bytes a table holds (n of them, a row of `mean` bytes)."""
     contents = items.where(F.col("contents").isNotNull()).select("item_id", "contents")
     bytes_ = (
         places.where("has_bytes")
@@ -219,8 +221,10 @@ def look_in_columns(
     seen = bytes_.select(
         "canon", F.length("content").cast("bigint").alias("n_bytes"), "content", _inspected(config).alias("seen")
     )
+    # In buckets beside those of files, which `write_images` takes one by one.
+    bucket = -1 - F.pmod(F.xxhash64("canon"), F.lit(-(-n // FILES_A_JOB))).cast("int")
     with settings(context.spark, byte_batches(config, mean)):
-        staging.keep("pictures", _seen(seen))
+        staging.keep("pictures", _seen(seen, bucket), by="bucket")
 
 
 def canon_of_bytes() -> Column:
@@ -233,11 +237,11 @@ def _inspected(config: Config) -> Column:
     return vectorised(rows.inspector(*limits), rows.SEEN_DDL)("content")
 
 
-def _seen(seen: DataFrame) -> DataFrame:
+def _seen(seen: DataFrame, bucket: Column) -> DataFrame:
     good = F.col("seen.image_id").isNotNull()
-    return seen.select("canon", "n_bytes", F.when(good, F.col("content")).alias("content"), "seen.*").select(
-        struct(SEEN_DDL).names
-    )
+    return seen.select(
+        "canon", "n_bytes", F.when(good, F.col("content")).alias("content"), "seen.*", bucket.alias("bucket")
+    ).select(struct(SEEN_DDL).names)
 
 
 def _openable(spark: SparkSession, uri: str, staging: Staging, at: int) -> str:
@@ -307,24 +311,26 @@ def check(places: DataFrame, files: DataFrame | None, seen: DataFrame, config: C
     )
 
 
-def write_images(lake: Lake, config: Config, seen: DataFrame, n: int, mean: int) -> int:
+def write_images(lake: Lake, config: Config, seen: DataFrame) -> int:
     """Add the contents that `images` lacks, each once, in commits of a bounded number of pictures. Returns how many
     are new."""
     new = (
         seen.where(F.col("image_id").isNotNull())
         .groupBy("image_id")
-        .agg(F.min("canon").alias("canon"))
+        .agg(F.min(F.struct("canon", "bucket", "n_bytes")).alias("first"))
         .join(lake.read("images").select("image_id"), on="image_id", how="left_anti")
-        .select("canon")
-    )
-    buckets = -(-n // FILES_A_JOB)
+        .select("image_id", "first.*")
+    ).localCheckpoint()  # each commit looks at its own, and `images` changes with every one
+    buckets = new.groupBy("bucket").agg(F.count("*").alias("n"), F.sum("n_bytes").alias("n_bytes"))
     added = 0
-    with settings(lake.spark, byte_batches(config, mean)):
-        for bucket in range(buckets):
-            mine = new.where(F.pmod(F.xxhash64("canon"), F.lit(buckets)) == bucket)
-            # The keys of one bucket are few: broadcast, the bytes stay where they are.
-            contents = seen.join(F.broadcast(mine), on="canon", how="left_semi").select(
-                "image_id", "content", "format", "width", "height", "n_bytes"
-            )
-            added += lake.write("images", contents).inserted
+    for bucket, n, n_bytes in sorted(buckets.collect()):  # one row for FILES_A_JOB pictures
+        # The keys of one bucket are few: broadcast, the bytes stay where they are.
+        mine = F.broadcast(new.where(F.col("bucket") == bucket).select("canon"))
+        contents = (
+            seen.where(F.col("bucket") == bucket)
+            .join(mine, on="canon", how="left_semi")
+            .select("image_id", "content", "format", "width", "height", "n_bytes")
+        )
+        with settings(lake.spark, byte_batches(config, n_bytes // n)):
+            added += lake.write("images", contents, n_bytes=n_bytes).inserted
     return added

@@ -25,12 +25,12 @@ from profilelake.ingest.crawl import (
     qualified,
     read_bytes,
     root_at,
-    settings,
     struct,
     vectorised,
 )
 from profilelake.ingest.staging import Staging
 from profilelake.lake import Lake
+from profilelake.session import settings
 from udfs.crawl import gallery_dl, instaloader, jsonl, rows
 from udfs.crawl import table as table_format
 

@@ -363,13 +363,12 @@ def _identities(
 @dataclass(frozen=True)
 class _Pictures:
     """What came of the pictures, kept: of each place (`checked`), their files (None for a table of bytes), what the
-    opened ones are (`seen`, `opened` of them, of `mean_bytes`), and how many places there are."""
+    opened ones are (`seen`, `opened` of them), and how many places there are."""
 
     checked: DataFrame
     files: DataFrame | None
     seen: DataFrame
     opened: int
-    mean_bytes: int
     places: int
 
 
@@ -398,18 +397,18 @@ def _look_at_pictures(
             pictures.look(context, config, opened, source.root, staging, n, mean)
     if listed["in_columns"]:
         mean = max(mean, source.mean_row_bytes)
-        pictures.look_in_columns(context, config, places, source.items, staging, mean)
+        pictures.look_in_columns(context, config, places, source.items, staging, listed["in_columns"], mean)
         n += listed["in_columns"]
     empty = spark.createDataFrame([], crawl.struct(pictures.SEEN_DDL))
     seen = staging.read("pictures", empty) if n else empty
     checked = staging.keep("checked", pictures.check(places, files, seen, config))
-    return _Pictures(checked, files, seen, n, mean, listed["n"])
+    return _Pictures(checked, files, seen, n, listed["n"])
 
 
 def _write_pictures(lake: Lake, config: Config, found: _Pictures, decided: DataFrame, moved: DataFrame | None) -> int:
     """Write `images` and `post_images`. Returns the number of new pictures."""
-    checked, n = found.checked, found.opened
-    added = pictures.write_images(lake, config, found.seen, n, found.mean_bytes) if n else 0
+    checked = found.checked
+    added = pictures.write_images(lake, config, found.seen) if found.opened else 0
     held = lake.read("post_images").drop("run_id")
     rows_ = checked.where(F.col("image_id").isNotNull()).select("post_id", "position", "image_id", "source_ref")
     whole = decided.where(F.col("is_new") & ~F.col("is_part")).select("post_id")

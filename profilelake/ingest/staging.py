@@ -43,10 +43,11 @@ class Staging:
         if self._file_system.exists(self._hadoop_path):
             self._file_system.delete(self._hadoop_path, True)
 
-    def keep(self, name: str, rows: DataFrame) -> DataFrame:
+    def keep(self, name: str, rows: DataFrame, by: str | None = None) -> DataFrame:
         """Write rows once (more of the same name are added) and read them back: what follows no longer depends on the
-        crawl, which may change while it is read."""
-        rows.write.mode("append").parquet(f"{self.path}/{name}")
+        crawl, which may change while it is read. by: an int column; who looks for one value of it reads no other
+        rows."""
+        rows.write.mode("append").parquet(f"{self.path}/{name}", partitionBy=by)
         return self.read(name, rows)
 
     def read(self, name: str, like: DataFrame) -> DataFrame:
