@@ -147,7 +147,9 @@ class Images(_Section):
     face_long_side: Annotated[int, Field(ge=64)]
     device: Literal["auto", "cpu", "cuda"]
     batch_size: Positive
-    precision: Literal["auto", "fp32", "bf16"]
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    torch_compile: bool
+    device_decode: bool
     threads: Positive | Literal["auto"]
     decode_margin: Literal[1, 2, "full"]
     compiled_cache: str | None
@@ -155,6 +157,14 @@ class Images(_Section):
     picture_timeout: Positive
     weights: dict[Network, str]
     weights_sha256: dict[Network, Annotated[str, AfterValidator(_sha256)]]
+
+    @model_validator(mode="after")
+    def _device(self) -> Images:
+        if self.device_decode and self.device != "cuda":
+            raise ValueError(f"device_decode: true needs images.device=cuda, not {self.device}")
+        if self.precision == "fp16" and self.device == "cpu":
+            raise ValueError("precision: only a GPU computes in fp16, and images.device is cpu")
+        return self
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Images:

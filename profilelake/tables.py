@@ -260,7 +260,7 @@ _TABLES = (
             _required("backbone", "string", "The network's name."),
             _required("embedding", "array<float>", "Its vector; the width is the backbone's (docs/stack.md)."),
             _required("weights_sha256", "string", "sha256 of the weights file."),
-            _required("preprocessing", "string", "Decode margin, resize, crop and precision."),
+            _required("preprocessing", "string", "How it was decoded, resized and cropped, and the precision."),
             RUN_ID,
         ),
         volatile=("embedding",),

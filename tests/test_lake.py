@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ TOY = {
         "appended",
         key=("id",),
         kind="append",
+        cluster_by=("id",),
         columns=(Column("id", "string", "key", nullable=False), Column("n", "bigint", "value"), tables.RUN_ID),
         checks={"n_not_negative": "n >= 0"},
     ),
@@ -76,6 +78,28 @@ def test_append_adds_new_keys_and_never_changes_old_ones(toys: Lake) -> None:
     again = toys.spark.createDataFrame([("a", 9), ("c", 3)], "id string, n bigint")
     assert toys.write("toy_append", again) == WriteResult(inserted=1)
     assert rows(toys, "toy_append") == [("a", 1, "first"), ("b", 2, "first"), ("c", 3, "second")]
+
+
+def test_heavy_rows_lie_in_ranges_of_what_their_table_is_clustered_by(
+    toys: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lakes, "_FILE_BYTES", 100)
+    names = [f"{random.Random(n).random():.6f}" for n in range(400)]
+    frame = toys.spark.createDataFrame([(name, n) for n, name in enumerate(names)], "id string, n bigint")
+    assert toys.write("toy_append", frame, n_bytes=350).inserted == 400
+    of_file = toys.read("toy_append").select("id", F.input_file_name().alias("file"), F.monotonically_increasing_id())
+    files: dict[str, list[str]] = {}
+    for row in of_file.orderBy(F.monotonically_increasing_id()).collect():
+        files.setdefault(row["file"], []).append(row["id"])
+    assert len(files) == 4
+    assert all(ids == sorted(ids) for ids in files.values())
+    ranges = sorted((ids[0], ids[-1]) for ids in files.values())
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(ranges))
+
+    toys.run_id = "second"
+    more = frame.unionByName(toys.spark.createDataFrame([("new", 7)], "id string, n bigint"))
+    assert toys.write("toy_append", more, n_bytes=350) == WriteResult(inserted=1)
+    assert {row["run_id"] for row in toys.read("toy_append").where("id <> 'new'").collect()} == {"first"}
 
 
 def test_upsert_changes_only_rows_that_differ(toys: Lake) -> None:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from udfs.area import AreaTable, Means
+from udfs.device_decode import DeviceImage
 from udfs.runtime import Compiled, Network, Runtime
 from udfs.weights import WeightsError, WeightsFile, read_state, verify
 
@@ -49,7 +50,7 @@ _STRIDE = 2
 # Bounds memory where a picture is all candidates; the strongest are kept. Real pictures have a few hundred.
 _MAX_CANDIDATES = 1000
 # Raised whenever boxes may come out differently for the same weights and settings.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,9 @@ class Face:
     score: float
 
 
-def detector_sha256(settings: FaceSettings) -> str:
-    """sha256 over the three weight files and the settings, in hex: equal only where boxes are comparable.
+def detector_sha256(settings: FaceSettings, decoded: str) -> str:
+    """sha256 over the three weight files, the settings and how pictures are decoded (in a word), in hex: equal only
+    where boxes are comparable.
 
     Raises:
         WeightsError: facenet-pytorch or its weights are missing or not the known ones.
@@ -90,6 +92,7 @@ def detector_sha256(settings: FaceSettings) -> str:
         "version": _VERSION,
         "weights": {name: file.sha256 for name, file in _files().items()},
         "settings": asdict(settings),
+        "decoded": decoded,
         "thresholds": _THRESHOLDS,
         "factor": _FACTOR,
     }
@@ -190,8 +193,10 @@ def _built(name: str, file: WeightsFile) -> torch.nn.Module:
     return network.eval()
 
 
-def reduced(image: Image.Image, long_side: int) -> Pixels:
+def reduced(image: Image.Image | DeviceImage, long_side: int) -> Pixels:
     """An RGB picture with its long side reduced to `long_side` pixels, never enlarged: (height, width, 3) uint8."""
+    if isinstance(image, DeviceImage):
+        return image.reduced(long_side)
     width, height = image.size
     if max(width, height) > long_side:
         scale = long_side / max(width, height)

@@ -17,6 +17,7 @@ from multiprocessing.context import SpawnProcess
 import pyarrow as pa
 
 from udfs.picture_pass import Loader, PassSpec, load_models, ready, refused, run_pass
+from udfs.runtime import given_gpu, inherit_gpu
 
 
 def run_guarded(
@@ -26,7 +27,7 @@ def run_guarded(
 
     A picture that ends the process is a row with the error `image_crashed`, one that takes longer than
     `spec.picture_timeout` (networks included; 0: no limit) one with `image_timeout`. `loader` must be importable by
-    name. On a machine of several GPUs the children share the first.
+    name. A child uses the GPU of its parent's task.
 
     Raises:
         RuntimeError: the process ends while it loads its models, or raises what is no picture's fault.
@@ -98,7 +99,7 @@ class _Child:
         context = multiprocessing.get_context("spawn")
         pipe, theirs = context.Pipe()
         spec = replace(self._spec, picture_timeout=0)
-        process = context.Process(target=_serve, args=(theirs, spec, self._loader), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, spec, self._loader, given_gpu()), daemon=True)
         process.start()
         theirs.close()
         self._running = (process, pipe)
@@ -116,8 +117,9 @@ class _Child:
         return self._running
 
 
-def _serve(pipe: Connection, spec: PassSpec, loader: Loader) -> None:
+def _serve(pipe: Connection, spec: PassSpec, loader: Loader, gpu: int | None) -> None:
     """The child: loads its models, then a batch in, its rows out, until the pipe closes."""
+    inherit_gpu(gpu)
     try:
         ready(spec, loader)
     except Exception as error:  # noqa: BLE001  told to the worker, which raises it

@@ -31,13 +31,14 @@ from udfs import weights as weight_files
 from udfs import worker_cache
 from udfs.compiled_cache import default_folder
 from udfs.decode import DecodeError, decode
+from udfs.device_decode import decode_on
 from udfs.embedder import Embedder, Output
 from udfs.faces import Face, FaceDetector, FaceSettings, detector_sha256, largest_face_share, reduced
 from udfs.malloc import keep_freed_memory
-from udfs.worker_start import settle
 from udfs.networks import BACKBONES, LARGEST_RESIZE
 from udfs.networks.preprocess import crop
 from udfs.runtime import DEVICES, PRECISIONS, DeviceError, Precision, device, has_bf16, runtime, threads
+from udfs.worker_start import settle
 
 __all__ = [
     "FACES",
@@ -46,7 +47,6 @@ __all__ = [
     "Made",
     "PassSpec",
     "describe",
-    "detector_sha256",
     "load_models",
     "output_schema",
     "pin",
@@ -93,7 +93,8 @@ class PassSpec:
     (`min_side`), 0: at full size. threads: of one worker, 0: as many as its task has cores. picture_timeout: seconds
     that decoding a picture, or its share of its batch, may take before the process that does it is ended
     (`udfs.guarded` then finds out which picture it was), 0: no limit. cache: folder for compiled networks, "" for the
-    user's own, None to keep none.
+    user's own, None to keep none. torch_compile: of networks on a GPU. device_decode: a GPU decodes JPEGs, at full
+    size; with device cuda only, or a lake's vectors would be of two kinds.
 
     Raises:
         ValueError: an unknown network, device or precision, a network named twice, a number out of range, nothing to
@@ -106,13 +107,15 @@ class PassSpec:
     weights: tuple[tuple[str, str], ...] = ()
     weights_sha256: tuple[tuple[str, str], ...] = ()
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     batch_size: int = 16
     max_pixels: int = 100_000_000
     decode_margin: int = 0
     threads: int = 0
     picture_timeout: int = 0
     cache: str | None = ""
+    torch_compile: bool = False
+    device_decode: bool = False
 
     def __post_init__(self) -> None:
         configured = [name for name, _ in (*self.weights, *self.weights_sha256)]
@@ -127,6 +130,8 @@ class PassSpec:
         for key, value, allowed in (("device", self.device, DEVICES), ("precision", self.precision, PRECISIONS)):
             if value not in allowed:
                 raise ValueError(f"images.{key} must be one of {', '.join(allowed)}, not {value!r}")
+        if self.device_decode and self.device != "cuda":
+            raise ValueError(f"images.device_decode=true needs images.device=cuda, not {self.device}")
         if self.batch_size < 1 or self.max_pixels < 1:
             raise ValueError("batch_size and max_pixels must be at least 1")
         if self.threads < 0 or self.decode_margin < 0:
@@ -143,6 +148,25 @@ class PassSpec:
     def min_side(self) -> int:
         """Pixels that the short side of a JPEG keeps when it is decoded; 0: all of them."""
         return self.decode_margin * max(_TARGET, self.faces.long_side if self.faces else 0)
+
+    @property
+    def decoded(self) -> str:
+        """How JPEGs are decoded, in a word: what is made of pixels that are decoded in another way is not the same."""
+        if self.device_decode:
+            return "ondevice"
+        return f"minside{self.min_side}" if self.min_side else "fullsize"
+
+    @property
+    def faces_sha256(self) -> str:
+        """What tells the pass's faces from those of another detector, other settings or otherwise decoded pictures.
+
+        Raises:
+            ValueError: the pass looks for no faces.
+            WeightsError: see `udfs.faces.detector_sha256`.
+        """
+        if self.faces is None:
+            raise ValueError("the pass looks for no faces")
+        return detector_sha256(self.faces, self.decoded)
 
     @property
     def settled_precision(self) -> Precision:
@@ -171,10 +195,12 @@ def describe(spec: PassSpec) -> dict[str, Made]:
         WeightsError: weights of a network or of the face detector are missing or hash to something else.
     """
     if spec.faces is not None:
-        detector_sha256(spec.faces)
+        detector_sha256(spec.faces, spec.decoded)
     return {
         name: Made(
-            file.sha256, BACKBONES[name].preprocessing(spec.min_side, spec.settled_precision), BACKBONES[name].width
+            file.sha256,
+            BACKBONES[name].preprocessing(spec.decoded, spec.settled_precision),
+            BACKBONES[name].width,
         )
         for name, file in _files(spec).items()
     }
@@ -259,7 +285,8 @@ def load_models(spec: PassSpec, where: str) -> Models:
         WeightsError: weights are missing or not those that the pass demands.
     """
     cache = None if spec.cache is None else Path(spec.cache) if spec.cache else default_folder()
-    networks = Embedder(_files(spec), runtime(where, spec.settled_precision, spec.threads, cache), spec.batch_size)
+    on = runtime(where, spec.settled_precision, spec.threads, cache, torch_compile=spec.torch_compile)
+    networks = Embedder(_files(spec), on, spec.batch_size)
     if spec.faces is None:
         return Models(networks, None)
     # In fp32 the boxes are the published detector's own, and bf16 would make the search a tenth faster.
@@ -296,8 +323,9 @@ def run_pass(
         return
     models = ready(spec, loader)
     spec = replace(spec, threads=threads(spec.threads))
+    look = functools.partial(_look, spec=spec, where=device(spec.device) if spec.device_decode else None)
     held: list[_Picture] = []
-    with contextlib.closing(_decoded(itertools.chain([first], rows), spec)) as pictures:
+    with contextlib.closing(_decoded(itertools.chain([first], rows), look, spec)) as pictures:
         for picture in pictures:
             held.append(picture)
             if len(held) == spec.batch_size:
@@ -339,7 +367,9 @@ def ready(spec: PassSpec, loader: Loader = load_models) -> Models:
     # What a worker keeps does not depend on how pictures are decoded.
     networks = tuple(sorted(spec.networks))
     spec = replace(spec, threads=threads(spec.threads))
-    kept = replace(spec, embed=networks, label=(), max_pixels=1, decode_margin=0, picture_timeout=0)
+    kept = replace(
+        spec, embed=networks, label=(), max_pixels=1, decode_margin=0, picture_timeout=0, device_decode=False
+    )
     return worker_cache.get((loader, kept, where), lambda: loader(spec, where))
 
 
@@ -384,20 +414,20 @@ def _rows(batch: pa.RecordBatch) -> Iterator[_Row]:
         yield _Row(ids[at].as_py(), None if content is None else memoryview(content), needs[at].as_py())
 
 
-def _decoded(rows: Iterator[_Row], spec: PassSpec) -> Generator[_Picture, None, None]:
+def _decoded(rows: Iterator[_Row], look: Callable[[_Row], _Picture], spec: PassSpec) -> Generator[_Picture, None, None]:
     """Every picture decoded, in order: one after the other where the worker has one thread, else ahead of the networks
     by as many threads."""
     if spec.threads == 1:
         for row in rows:
             with _time_limit(spec.picture_timeout):
-                picture = _look(row, spec)
+                picture = look(row)
             yield picture
         return
     pool = ThreadPoolExecutor(spec.threads, thread_name_prefix="decode")
     ahead: deque[Future[_Picture]] = deque()
     try:
         for row in rows:
-            ahead.append(pool.submit(_look, row, spec))
+            ahead.append(pool.submit(look, row))
             if len(ahead) > 2 * spec.batch_size:
                 yield _waited(ahead.popleft(), spec)
         while ahead:
@@ -411,13 +441,15 @@ def _waited(picture: Future[_Picture], spec: PassSpec) -> _Picture:
         return picture.result()
 
 
-def _look(row: _Row, spec: PassSpec) -> _Picture:
-    """Decode, crop for each network that is needed, and reduce for the face search."""
+def _look(row: _Row, spec: PassSpec, where: str | None) -> _Picture:
+    """Decode, crop for each network that is needed, and reduce for the face search. where: the device that decodes what
+    it can, or None."""
     started = time.perf_counter()
     picture = _Picture(row.image_id)
     need = _needed(row, spec)
     try:
-        image = decode(row.content, spec.max_pixels, spec.min_side)
+        on_device = None if where is None else decode_on(row.content, where, spec.max_pixels)
+        image = on_device or decode(row.content, spec.max_pixels, spec.min_side)
         made: dict[tuple[object, ...], _Pixels] = {}
         for name in need:
             if name != FACES:

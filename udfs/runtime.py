@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 Vectors = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Colour = tuple[float, float, float]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 # Raised whenever a compiled network may come out differently for the same weights.
 _VERSION = 1
@@ -77,20 +77,23 @@ class Runtime(Protocol):
         ...
 
 
-def runtime(where: str, precision: Precision, threads: int, cache: Path | None) -> Runtime:
+def runtime(
+    where: str, precision: Precision, threads: int, cache: Path | None, *, torch_compile: bool = False
+) -> Runtime:
     """The runtime of a device.
 
     Args:
         where: `cpu` or `cuda:<index>`.
         threads: that networks on a CPU use in this process.
         cache: folder for compiled networks; None keeps none.
+        torch_compile: on a GPU, whether torch compiles the network instead of running it as it is.
 
     Raises:
         DeviceError: the device does not compute in this precision.
     """
     if where == "cpu":
         return OpenVinoRuntime(precision, threads, None if cache is None else CompiledCache(cache))
-    return TorchRuntime(where, precision)
+    return TorchRuntime(where, precision, compiled=torch_compile)
 
 
 # --- OpenVINO ---------------------------------------------------------------------------------------------------------
@@ -100,10 +103,12 @@ class OpenVinoRuntime:
     """Networks on a CPU. One stream of `threads` threads, pinned nowhere: Spark's workers share the cores.
 
     Raises:
-        DeviceError: bf16 on a processor without its instructions.
+        DeviceError: bf16 on a processor without its instructions, or fp16.
     """
 
     def __init__(self, precision: Precision, threads: int, cache: CompiledCache | None) -> None:
+        if precision == "fp16":
+            raise DeviceError("images.precision asks for fp16, which only a GPU computes in: set images.precision=auto")
         if precision == "bf16" and not has_bf16():
             raise DeviceError(
                 f"images.precision asks for bf16, which the processor of this machine ({_processor()}) does not "
@@ -210,28 +215,33 @@ def has_bf16() -> bool:
 
 
 class TorchRuntime:
-    """Networks in torch, channels last: on a GPU, or wherever torch runs. bf16 is torch's autocast."""
+    """Networks in torch, channels last: on a GPU, or wherever torch runs. bf16 and fp16 are torch's autocast.
 
-    def __init__(self, device: str, precision: Precision) -> None:
+    compiled: whether torch compiles them (`torch.compile`): the first batch takes a minute, the others less time.
+    """
+
+    def __init__(self, device: str, precision: Precision, *, compiled: bool = False) -> None:
         self._device = device
         self._precision = precision
+        self._compiled = compiled
 
     def compile(self, network: Network) -> Compiled:
         """See `Runtime`."""
         import torch
 
         module = network.build().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return _TorchNetwork(module, network, self._device, self._precision)
+        run = torch.compile(module, dynamic=True) if self._compiled else module
+        return _TorchNetwork(run, network, self._device, self._precision)
 
 
 class _TorchNetwork:
-    def __init__(self, module: torch.nn.Module, network: Network, device: str, precision: Precision) -> None:
+    def __init__(self, module: Callable[..., Any], network: Network, device: str, precision: Precision) -> None:
         import torch
 
         self._module = module
         self._network = network
         self._device = torch.device(device)
-        self._precision = precision
+        self._reduced = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         self._mean = torch.tensor(network.mean, device=self._device).view(1, 3, 1, 1)
         self._std = torch.tensor(network.std, device=self._device).view(1, 3, 1, 1)
 
@@ -244,7 +254,7 @@ class _TorchNetwork:
             given = given.pin_memory()
         with (
             torch.inference_mode(),
-            torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._precision == "bf16"),
+            torch.autocast(self._device.type, dtype=self._reduced, enabled=self._reduced is not None),
         ):
             # Channels last is how pixels lie already: the permuted view is not copied again.
             batch = given.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
@@ -289,7 +299,7 @@ def device(setting: str) -> str:
         raise ValueError(f"images.device must be one of {', '.join(DEVICES)}, not {setting!r}")
     if setting == "cpu":
         return "cpu"
-    given = _given_gpu()
+    given = given_gpu()
     if given is None and setting == "auto":
         return "cpu"
     import torch
@@ -310,11 +320,22 @@ def device(setting: str) -> str:
     return f"cuda:{given}"
 
 
-def _given_gpu() -> int | None:
+# The GPU of the task whose process started this one, if that had one.
+_inherited: int | None = None
+
+
+def inherit_gpu(given: int | None) -> None:
+    """Tell this process, which has no task of its own, the GPU that Spark gave its parent's."""
+    global _inherited
+    _inherited = given
+
+
+def given_gpu() -> int | None:
+    """The number of the GPU that Spark gave this task; None where it gave none, and without a task."""
     from pyspark import TaskContext
 
     context: Any = TaskContext.get()
     resources = context.resources() if context is not None else {}
     if "gpu" not in resources or not resources["gpu"].addresses:
-        return None
+        return _inherited
     return int(resources["gpu"].addresses[0])

@@ -68,6 +68,8 @@ def pass_spec(config: Config) -> PassSpec:
         threads=0 if images.threads == "auto" else images.threads,
         cache=images.compiled_cache or "",
         picture_timeout=images.picture_timeout,
+        torch_compile=images.torch_compile,
+        device_decode=images.device_decode,
     )
 
 
@@ -128,7 +130,7 @@ def needs(lake: Lake, config: Config) -> DataFrame:
         missing = functools.reduce(lambda a, b: a | b, [F.col(flag).isNull() for flag, _ in has])
         lacking.append(F.when(missing, F.lit(name)))
     if spec.faces is not None:
-        faces = lake.read("image_faces").where(F.col("detector_sha256") == picture_pass.detector_sha256(spec.faces))
+        faces = lake.read("image_faces").where(F.col("detector_sha256") == spec.faces_sha256)
         found = found.join(faces.select("image_id").withColumn("_faces", F.lit(True)), on="image_id", how="left")
         lacking.append(F.when(F.col("_faces").isNull(), F.lit(picture_pass.FACES)))
     found = found.select("image_id", "n_bytes", F.array_compact(F.array(*lacking)).alias("need"))
@@ -386,7 +388,7 @@ def _write(lake: Lake, spec: PassSpec, seen: DataFrame) -> None:
     tables = {"image_embeddings": vectors, "image_labels": labels}
     if spec.faces is not None:
         tables["image_faces"] = seen.where(F.col("faces").isNotNull()).select(
-            "image_id", "faces.*", F.lit(picture_pass.detector_sha256(spec.faces)).alias("detector_sha256")
+            "image_id", "faces.*", F.lit(spec.faces_sha256).alias("detector_sha256")
         )
     # None waits for another; a killed run is made up for by the next one, whichever of them were written.
     with ThreadPoolExecutor(len(tables)) as lanes:

@@ -13,6 +13,7 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from profilelake.config import Config
@@ -30,6 +31,12 @@ pytestmark = pytest.mark.model
 def jpeg(name: str) -> bytes:
     held = io.BytesIO()
     Image.fromarray(getattr(skimage.data, name)()).convert("RGB").save(held, "JPEG", quality=90)
+    return held.getvalue()
+
+
+def plain(shade: int) -> bytes:
+    held = io.BytesIO()
+    Image.new("RGB", (60, 60), (shade, 90, 90)).save(held, "JPEG")
     return held.getvalue()
 
 
@@ -103,6 +110,28 @@ def test_every_picture_is_looked_at_once_for_all_tables(
     monkeypatch.setattr(images, "_on_executor", counting)
     images.run(filled.spark, lake_config)
     assert looked.value == 5
+
+
+def test_a_table_of_new_pictures_is_looked_at_where_it_lies(
+    lake: Lake, lake_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "_PICTURES_A_TASK", 2)
+    pictures = [*GOOD, jpeg("camera")]
+    put(lake, pictures)
+    plans: list[str] = []
+
+    def noting(pictures: DataFrame, spec: PassSpec) -> object:
+        plans.append(pictures._jdf.queryExecution().executedPlan().toString())  # type: ignore[operator]
+        return real(pictures, spec)
+
+    real = images._look_at
+    monkeypatch.setattr(images, "_look_at", noting)
+    assert images.run(lake.spark, lake_config).rows_out == 5
+    put(lake, [plain(shade) for shade in range(0, 200, 50)])
+    assert images.run(lake.spark, lake_config).rows_out == 4
+    moved = ["hashpartitioning(image_id" in plan for plan in plans]
+    assert moved == [False, True]  # the second time most of the table was known
+    assert lake.read("image_embeddings").count() == 9
 
 
 @pytest.mark.slow

@@ -164,17 +164,18 @@ def test_share_of_no_faces_is_0() -> None:
 
 
 def test_the_hash_is_of_weights_and_settings() -> None:
-    base = detector_sha256(FaceSettings())
-    assert base == detector_sha256(FaceSettings())
+    base = detector_sha256(FaceSettings(), "fullsize")
+    assert base == detector_sha256(FaceSettings(), "fullsize")
     assert len(base) == 64
     others = [FaceSettings(min_score=0.9), FaceSettings(long_side=400), FaceSettings(min_face=24)]
-    assert len({base, *map(detector_sha256, others)}) == 4
+    found = {detector_sha256(one, "fullsize") for one in others}
+    assert len({base, detector_sha256(FaceSettings(), "minside320"), *found}) == 5
 
 
 def test_a_missing_detector_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r"install facenet-pytorch, or set images\.faces=false"):
-        detector_sha256(FaceSettings())
+        detector_sha256(FaceSettings(), "fullsize")
 
 
 def test_changed_weights_of_the_detector_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,9 +123,39 @@ def test_a_gpu_is_torchs(tmp_path: Path) -> None:
     assert isinstance(runtime("cuda:1", "bf16", 1, tmp_path), TorchRuntime)
 
 
+def test_fp16_on_a_processor_is_said() -> None:
+    with pytest.raises(DeviceError, match=r"only a GPU computes in: set images\.precision=auto"):
+        runtime("cpu", "fp16", 1, None)
+
+
+def test_fp16_is_near() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 30, 30, 3), dtype=np.uint8)
+    found, expected = TorchRuntime("cpu", "fp16").compile(network())(pixels)[1], plain(pixels)[1]
+    assert not np.array_equal(found, expected)
+    np.testing.assert_allclose(found, expected, rtol=0.01, atol=0.003)
+
+
+def test_torch_compiles_where_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def compiling(module: nn.Module, *, dynamic: bool) -> nn.Module:
+        asked.append(dynamic)
+        return real(module, dynamic=dynamic, backend="aot_eager")  # without a C++ compiler, which not all machines have
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", compiling)
+    for n in (4, 1, 3):
+        pixels = np.random.default_rng(n).integers(0, 256, (n, 30, 30, 3), dtype=np.uint8)
+        compiled = TorchRuntime("cpu", "fp32", compiled=True).compile(network())
+        np.testing.assert_allclose(compiled(pixels)[1], plain(pixels)[1], atol=1e-5)
+    assert asked == [True] * 3
+    TorchRuntime("cpu", "fp32").compile(network())
+    assert len(asked) == 3
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here: torch on CUDA is not tested")
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("bf16", 0.05)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("bf16", 0.05), ("fp16", 0.02)])
 def test_a_gpu_gives_the_same_numbers(precision: Precision, tolerance: float) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 40, 30, 3), dtype=np.uint8)
     found = TorchRuntime("cuda:0", precision).compile(network())(pixels)

@@ -56,9 +56,8 @@ class Backbone:
         made: EmbeddingNet = getattr(importlib.import_module(f"udfs.networks.{self.module}"), self.name)()
         return made.eval()
 
-    def preprocessing(self, min_side: int, precision: str) -> str:
-        """How pixels become a vector, as recorded with it; `min_side`: of JPEGs decoded at a scale, 0 for full size."""
-        decoded = f"minside{min_side}" if min_side else "fullsize"
+    def preprocessing(self, decoded: str, precision: str) -> str:
+        """How pixels become a vector, as recorded with it; `decoded`: how pictures are decoded, in a word."""
         return f"resize{self.resize}-{self.interpolation}-crop{self.crop}-{decoded}-{precision}"
 
 

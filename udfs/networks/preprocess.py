@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from udfs.device_decode import DeviceImage
 from udfs.networks import Backbone, Interpolation
 
 Pixels = npt.NDArray[np.uint8]
@@ -13,9 +14,11 @@ Pixels = npt.NDArray[np.uint8]
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def crop(image: Image.Image, backbone: Backbone) -> Pixels:
+def crop(image: Image.Image | DeviceImage, backbone: Backbone) -> Pixels:
     """The network's square of a picture: (crop, crop, 3) uint8. The pixels that torchvision's
     `Compose([Resize(resize, interpolation), CenterCrop(crop)])` gives for a PIL image, up to rounding (2 of 255)."""
+    if isinstance(image, DeviceImage):
+        return image.middle(backbone.resize, backbone.crop, backbone.interpolation)
     return middle(image, backbone.resize, backbone.crop, backbone.interpolation)
 
 
