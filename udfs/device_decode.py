@@ -105,7 +105,8 @@ def _resized(pixels: torch.Tensor, size: tuple[int, int], interpolation: Interpo
     from torchvision.transforms.v2 import InterpolationMode
     from torchvision.transforms.v2 import functional as tv
 
-    return tv.resize(pixels, [size[1], size[0]], InterpolationMode(interpolation), antialias=True)
+    made: torch.Tensor = tv.resize(pixels, [size[1], size[0]], InterpolationMode(interpolation), antialias=True)
+    return made
 
 
 def _array(pixels: torch.Tensor) -> Pixels:
