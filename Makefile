@@ -74,6 +74,10 @@ typecheck: setup ## mypy, strict
 bench-pictures: setup ## measure the picture pass against what else there is; a quarter of an hour
 	@$(PY) -m benchmarks.pictures $(ARGS)
 
+.PHONY: bench-kmeans
+bench-kmeans: setup ## measure k-means against what else there is; half an hour
+	@$(PY) -m benchmarks.kmeans $(ARGS)
+
 .PHONY: package
 package: setup ## build the wheel into dist/
 	@rm -rf build

@@ -184,7 +184,13 @@ class Clusters(_Section):
     decline: Share
     seed: int
     max_iterations: Positive
+    tolerance: Share
+    precision: Literal["auto", "fp32", "bf16"]
+    seed_sample: Positive
+    sweep_sample: Positive
+    memory: Positive
     refit: bool
+    warm_start: bool
     name_match_limit: Annotated[float, Field(ge=0, le=2)]
     selfie_k: Annotated[int, Field(ge=2)]
     exemplars: Positive
@@ -476,7 +482,8 @@ def _explain(fault: Any, given: Mapping[str, _Given]) -> tuple[str, str, str]:
     annotation = LEAVES[key]
     if get_origin(annotation) is Literal:
         options = [str(option) for option in get_args(annotation)]
-        near = difflib.get_close_matches(str(item.value), options, n=1, cutoff=0.75)
+        known = item.value in get_args(annotation)
+        near = [] if known else difflib.get_close_matches(str(item.value), options, n=1, cutoff=0.75)
         allowed = f"; did you mean {near[0]}?" if near else ""
     message = message.split(" after validation", 1)[0]
     return f"{item.origin}: {key}: ", message, f"{shown}{allowed}"

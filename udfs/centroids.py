@@ -1,4 +1,4 @@
-"""Distances of vectors to the centroids of one or several k-means fits. Runs on executors; numpy only.
+"""Distances of vectors to the centroids of a k-means fit, in float64. Runs on executors; numpy only.
 
 The cost is one matrix product a fit (pictures x clusters x width), never pictures x pictures: the simplified silhouette
 of paper 1, 4.1 needs no more.
@@ -6,7 +6,7 @@ of paper 1, 4.1 needs no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -98,45 +98,6 @@ def assigner(centroids: Any) -> Mapper:
                 )
 
     return assign
-
-
-def scorer(fits: Any) -> Mapper:
-    """For `mapInArrow` over (embedding): sums of this partition, a row a fit and cluster.
-
-    Args:
-        fits: a broadcast of {fit: (k, d) float array}.
-
-    Returns:
-        A function to batches of (fit, cluster_id, size, silhouette, distance, squared): how many vectors are in the
-        cluster, and the sums of their silhouettes, distances and squared distances.
-    """
-
-    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        centres = {fit: np.asarray(of, np.float64) for fit, of in fits.value.items()}
-        sums = {fit: np.zeros((len(of), 4)) for fit, of in centres.items()}
-        for batch in batches:
-            for part in _parts(batch):
-                _add(sums, centres, matrix(part.column("embedding")))
-        yield _rows(sums)
-
-    return score
-
-
-def _add(sums: Mapping[int, Vectors], centres: Mapping[int, Vectors], vectors: Vectors) -> None:
-    for fit, of in centres.items():
-        cluster, own, other = two_nearest(vectors, of)
-        for column, weights in enumerate((np.ones(len(own)), silhouettes(own, other), own, own**2)):
-            sums[fit][:, column] += np.bincount(cluster, weights, minlength=len(of))
-
-
-def _rows(sums: Mapping[int, Vectors]) -> pa.RecordBatch:
-    fits = np.concatenate([np.full(len(of), fit, np.int32) for fit, of in sums.items()])
-    clusters = np.concatenate([np.arange(len(of), dtype=np.int32) for of in sums.values()])
-    values = np.concatenate(list(sums.values()))
-    return pa.RecordBatch.from_arrays(
-        [pa.array(fits), pa.array(clusters), pa.array(values[:, 0].astype(np.int64)), *map(pa.array, values.T[1:])],
-        names=["fit", "cluster_id", "size", "silhouette", "distance", "squared"],
-    )
 
 
 def _parts(batch: pa.RecordBatch) -> Iterable[pa.RecordBatch]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,15 +11,15 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.overlay import ROOT, overlay_or_none
 from benchmarks.pictures import targets
 from benchmarks.pictures.cases import Bench, run_all
-from benchmarks.pictures.daft_env import daft_python
-from benchmarks.pictures.peers import ROOT, Peers
+from benchmarks.pictures.peers import Peers
 from benchmarks.pictures.photographs import photographs
 from benchmarks.pictures.plot import save
-from benchmarks.pictures.rows import Rows, table, verdicts
 from benchmarks.pictures.spark_cases import CORES, SparkCases
 from benchmarks.pictures.subjects import FULL, SMALL, Sizes, random_resnet
+from benchmarks.rows import Rows, table, verdicts
 from profilelake import config as configuration
 from profilelake.session import session
 
@@ -51,19 +50,11 @@ def measure(sizes: Sizes, cache: Path, *, with_daft: bool) -> Rows:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-pictures-")))
         loops = stack.enter_context(Peers(Path(sys.executable), "benchmarks.pictures.loops", CORES))
-        daft = _daft() if with_daft else None
+        daft = overlay_or_none("daft", "Daft") if with_daft else None
         spark = SparkCases(stack.enter_context(session(config, "bench-pictures")), made, scratch, resnet)
         bench = Bench(sizes, made, resnet, spark, loops, daft, Rows())
         run_all(bench)
     return bench.rows
-
-
-def _daft() -> Path | None:
-    try:
-        return daft_python()
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"Daft is left out, since its environment cannot be made: {error}", file=sys.stderr)
-        return None
 
 
 if __name__ == "__main__":

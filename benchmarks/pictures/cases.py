@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pictures import targets as t
-from benchmarks.pictures.daft_env import DaftError, query
+from benchmarks.pictures.daft_queries import DaftError, query
 from benchmarks.pictures.faces import agreement
 from benchmarks.pictures.margins import MARGINS, see
 from benchmarks.pictures.peers import Peers
 from benchmarks.pictures.photographs import Photographs
-from benchmarks.pictures.rows import RATE, Rows
 from benchmarks.pictures.spark_cases import CORES, SparkCases, StageRun
 from benchmarks.pictures.subjects import LITE, LITE_FACES, RESNET, RESNET_FACES, RESNET_FP32, Sizes, Subject, to_json
+from benchmarks.rows import RATE, Rows
 
 Case = Callable[[], None]
 

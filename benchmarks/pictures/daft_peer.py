@@ -1,4 +1,4 @@
-"""Daft over the same Parquet files and networks. One query a process, in an environment of its own (`daft_env`)."""
+"""Daft over the same Parquet files and networks. One query a process, beside the checkout's environment."""
 
 from __future__ import annotations
 

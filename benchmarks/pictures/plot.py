@@ -10,7 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from benchmarks.pictures.rows import RATE, Row
+from benchmarks.rows import RATE, Row
 
 
 def save(rows: Sequence[Row], path: Path) -> None:

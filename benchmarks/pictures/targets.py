@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.pictures.rows import RATE, RATIO, Rows, Target
+from benchmarks.rows import RATE, RATIO, Rows, Target
 
 NETWORK = "network alone"
 STANDALONE = "standalone loop"

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.stat import Summarizer
-from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from profilelake.clusters import figures, matching, naming, silhouette, store
-from profilelake.clusters.fit import ENGINE, Fit, fit
+from profilelake.clusters.kmeans import ENGINE, Fit, Settings, fit
 from profilelake.clusters.names import Names
 from profilelake.clusters.vectors import Digest, Source
 from profilelake.config import Config
+from profilelake.errors import ProfilelakeError
 from profilelake.lake import Lake
 from profilelake.ledger import Context
 
@@ -57,31 +58,68 @@ class Wish:
 
 @dataclass(frozen=True)
 class Plan:
-    """A wish fitted to the pictures that are there: what is tried, what there is to say about that, the fit's id."""
+    """A wish fitted to the pictures that are there: what is tried, what there is to say about that, how the engine runs
+    and from which earlier centroids, the fit's id."""
 
     wish: Wish
     digest: Digest
     ks: Sequence[int]
     notes: Sequence[str]
+    settings: Settings
+    start: Mapping[int, npt.NDArray[np.float32]]
     fit_id: str
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a new fit left to say: names whose evidence is unclear, reviewed names that it lost."""
+    """What a new fit left to say: names whose evidence is unclear, reviewed names that it lost, what `cluster_fits` is
+    to say of it."""
 
     unclear: int = 0
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def plan(wish: Wish, digest: Digest, config: Config) -> Plan:
+@dataclass(frozen=True)
+class Earlier:
+    """A fit to begin from: its id, and its centroids (k, d)."""
+
+    fit_id: str
+    centroids: npt.NDArray[np.float32]
+
+
+def earlier(lake: Lake, wish: Wish) -> Earlier | None:
+    """The purpose's last fit, where it is of the same network's vectors."""
+    last = store.latest(lake, wish.purpose)
+    if last is None or not wish.source.made(last):
+        return None
+    rows = store.clusters(lake, wish.purpose, last["fit_id"]).orderBy("cluster_id").collect()
+    return Earlier(last["fit_id"], np.array([row["centroid"] for row in rows], np.float32)) if rows else None
+
+
+def plan(wish: Wish, digest: Digest, config: Config, begin: Earlier | None = None) -> Plan:
     """Cap the wish at what so many distinct pictures allow, and name the fit.
+
+    Args:
+        begin: begin from its centroids if their number is one of the k that are tried.
 
     The same pictures, vectors, settings and engine have the same fit_id in any run. It begins with letters: a
     spreadsheet must not take it for a number.
     """
     ks, notes = _possible(wish, digest.distinct)
     settings = config.clusters
+    engine = Settings(
+        seed=settings.seed,
+        max_iterations=settings.max_iterations,
+        tolerance=settings.tolerance,
+        precision=settings.precision,
+        seed_rows=settings.seed_sample,
+        memory=settings.memory * 2**20,
+        exemplars=settings.exemplars,
+    )
+    if begin is not None and len(begin.centroids) not in ks:
+        begin = None
+    start = {} if begin is None else {len(begin.centroids): begin.centroids}
     rests_on: Mapping[str, Any] = {
         "engine": ENGINE,
         "purpose": wish.purpose,
@@ -92,9 +130,14 @@ def plan(wish: Wish, digest: Digest, config: Config) -> Plan:
         "choice": [settings.smoothing, settings.decline] if len(ks) > 1 else [],
         "seed": settings.seed,
         "iterations": settings.max_iterations,
+        "tolerance": settings.tolerance,
+        "precision": engine.settled_precision,
+        "samples": [settings.seed_sample, settings.sweep_sample if len(ks) > 1 else 0],
+        "start": None if begin is None else begin.fit_id,
     }
     text = json.dumps(rests_on, sort_keys=True)
-    return Plan(wish, digest, ks, notes, "fit-" + hashlib.sha256(text.encode("utf-8")).hexdigest()[:16])
+    fit_id = "fit-" + hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+    return Plan(wish, digest, ks, notes, engine, start, fit_id)
 
 
 def _possible(wish: Wish, distinct: int) -> tuple[list[int], list[str]]:
@@ -107,7 +150,7 @@ def _possible(wish: Wish, distinct: int) -> tuple[list[int], list[str]]:
     return ks, [f"there are only {distinct} distinct pictures: k from {ks[0]} to {ks[-1]} was tried"]
 
 
-def make(context: Context, planned: Plan, vectors: DataFrame, names: Names, old: Row | None) -> Made:
+def make(context: Context, planned: Plan, names: Names, old: Row | None) -> Made:
     """Write `cluster_sweeps`, `cluster_centroids`, `figure_data` of a fit, then make it the current one.
 
     Clusters that a run which died has written are taken over.
@@ -115,7 +158,6 @@ def make(context: Context, planned: Plan, vectors: DataFrame, names: Names, old:
     Args:
         context: of the stage.
         planned: what to fit.
-        vectors: `fit.prepared` vectors of the wish.
         names: listed names.
         old: the fit before, whose reviewed names pass on.
     """
@@ -126,20 +168,23 @@ def make(context: Context, planned: Plan, vectors: DataFrame, names: Names, old:
     if clusters and not store.is_known(lake, wish.purpose, fit_id):
         log.info("%s: goes on with fit %s, which an earlier run has made", wish.purpose, fit_id)
     else:
-        made = _fit(context, planned, vectors, names, old)
+        made = _fit(context, planned, names, old)
         clusters = store.clusters(lake, wish.purpose, fit_id).orderBy("cluster_id").collect()
     tried = store.sweep(lake, wish.purpose, fit_id).orderBy("k").collect()
     chosen = next(row for row in tried if row["chosen"])
     if wish.purpose == CATEGORIES and len(tried) > 1:
         figures.record(lake, fit_id, tried)
-    notes = list(planned.notes)
+    notes = [*planned.notes, *made.notes]
     if wish.searched and len(tried) > 1 and chosen["k"] == tried[-1]["k"]:
         notes.append(
             f"S(k) shows no decline up to k = {chosen['k']}, the largest that was tried: the pictures may have no "
             "clear groups, or clusters.k_max is too small"
         )
     centroids = np.array([row["centroid"] for row in clusters], np.float32)
-    scored = silhouette.score(vectors, [Fit(chosen["k"], centroids, chosen["iterations"])])[0]
+    distances = silhouette.assign(wish.vectors, centroids)
+    # an exact decimal: its last digit does not depend on the order of the rows
+    mean = distances.agg((F.sum(F.col("distance").cast("decimal(28, 10)")) / F.count("*")).cast("double")).first()
+    assert mean is not None  # an aggregate always has a row
     store.make_current(
         lake,
         {
@@ -154,68 +199,83 @@ def make(context: Context, planned: Plan, vectors: DataFrame, names: Names, old:
             "current": True,
             "drift": None,
             "images": planned.digest.images,
-            "mean_distance": scored.mean_distance,
+            "mean_distance": mean[0],
             "warning": "; ".join(notes) or None,
         },
     )
     return made
 
 
-def _fit(context: Context, planned: Plan, vectors: DataFrame, names: Names, old: Row | None) -> Made:
+def _fit(context: Context, planned: Plan, names: Names, old: Row | None) -> Made:
     """Fit every k, choose one, name its clusters; write sweep and clusters."""
     lake, wish, settings = context.lake, planned.wish, context.config.clusters
-    progress = context.progress(len(planned.ks), f"fits for {wish.purpose}")
-    fits = fit(
-        vectors,
-        planned.ks,
-        seed=settings.seed,
-        max_iterations=settings.max_iterations,
-        on_fit=lambda: progress.advance(1),
-    )
-    scored = silhouette.score(vectors, fits)
+    notes = []
+    share = settings.sweep_sample / planned.digest.images
+    sampled = len(planned.ks) > 1 and share < 1
+    tried = _fits(context, planned, _sample(wish.vectors, share, settings.seed) if sampled else wish.vectors)
+    fits = [one for one in tried if one.reason is None]
+    refused = [one for one in tried if one.reason is not None]
+    if not fits:
+        raise ProfilelakeError(f"{wish.purpose}: no k could be fitted: {refused[0].reason}")
+    if refused:
+        notes.append(f"k from {refused[0].k} to {refused[-1].k} were not fitted: {refused[0].reason}")
     choice = silhouette.choose(
-        planned.ks,
-        [one.silhouette for one in scored],
+        [one.k for one in fits],
+        [one.silhouette for one in fits],
         smoothing=settings.smoothing,
         decline=settings.decline,
     )
-    chosen = next(one for one in scored if one.fit.k == choice.k)
-    clusters, made = _clusters(context, planned, chosen, vectors, names, old)
+    chosen = next(one for one in fits if one.k == choice.k)
     sweep = [
         {
             "purpose": wish.purpose,
             "fit_id": planned.fit_id,
-            "k": one.fit.k,
+            "k": one.k,
             "silhouette": one.silhouette,
             "silhouette_smoothed": smoothed,
             "inertia": one.inertia,
-            "iterations": one.fit.iterations,
+            "iterations": one.iterations,
             "chosen": one is chosen,
         }
-        for one, smoothed in zip(scored, choice.smoothed, strict=True)
+        for one, smoothed in zip(fits, choice.smoothed, strict=True)
     ]
+    if sampled:
+        notes.append(f"S(k) was measured on a sample of {int(chosen.sizes.sum()):,} pictures (clusters.sweep_sample)")
+        start = {len(chosen.centroids): chosen.centroids}
+        (chosen,) = _fits(context, replace(planned, ks=list(start), start=start), wish.vectors)
+        if chosen.reason is not None:
+            raise ProfilelakeError(f"{wish.purpose}: k = {chosen.k} could not be fitted: {chosen.reason}")
+    clusters, made = _clusters(context, planned, chosen, names, old)
     scope = store.scope(lake, wish.purpose, planned.fit_id)
     lake.write("cluster_sweeps", store.frame(lake, "cluster_sweeps", sweep), scope=scope)
     lake.write("cluster_centroids", store.frame(lake, "cluster_centroids", clusters), scope=scope)
-    return made
+    return replace(made, notes=tuple(notes))
+
+
+def _fits(context: Context, planned: Plan, vectors: DataFrame) -> list[Fit]:
+    # One pass more than iterations at most, and more where the k are cut into groups: the line then says 100 % early.
+    progress = context.progress(planned.settings.max_iterations + 1, f"passes for {planned.wish.purpose}")
+    return fit(vectors, planned.ks, planned.settings, start=planned.start, on_pass=lambda: progress.advance(1))
+
+
+def _sample(vectors: DataFrame, share: float, seed: int) -> DataFrame:
+    """About a share of the pictures, the same ones however the table lies."""
+    drawn = F.pmod(F.xxhash64(F.lit(seed + 1), "image_id"), F.lit(2**32))
+    return vectors.where(drawn < int(share * 2**32))
 
 
 def _clusters(
-    context: Context,
-    planned: Plan,
-    chosen: silhouette.Scored,
-    vectors: DataFrame,
-    names: Names,
-    old: Row | None,
+    context: Context, planned: Plan, chosen: Fit, names: Names, old: Row | None
 ) -> tuple[list[dict[str, Any]], Made]:
     """Rows of `cluster_centroids`."""
-    wish, centroids = planned.wish, chosen.fit.centroids
-    assigned = silhouette.assign(vectors, centroids).persist(StorageLevel.DISK_ONLY)
+    wish, centroids = planned.wish, chosen.centroids
+    assigned = silhouette.assign(wish.vectors, centroids).persist(StorageLevel.DISK_ONLY)
     try:
         proposals = propose(context, wish.purpose, assigned, names)
-        exemplars = _exemplars(assigned, context.config.clusters.exemplars)
+        counted = assigned.groupBy("cluster_id").agg(F.count("*").alias("n")).collect()
     finally:
         assigned.unpersist()
+    sizes = {row["cluster_id"]: row["n"] for row in counted}  # as `image_clusters` will have them
     passed, warnings = _passed_on(context, wish, centroids, old)
     rows = [
         {
@@ -223,12 +283,12 @@ def _clusters(
             "fit_id": planned.fit_id,
             "cluster_id": cluster,
             "centroid": [float(value) for value in centroid],
-            "size": int(chosen.sizes[cluster]),
+            "size": sizes[cluster],
             "proposed_category": proposals[cluster].name,
             "category": passed.get(cluster, proposals[cluster].name),
             "reviewed": cluster in passed,
             "evidence": proposals[cluster].why,
-            "exemplar_image_ids": exemplars[cluster],
+            "exemplar_image_ids": list(chosen.exemplars[cluster]),
         }
         for cluster, centroid in enumerate(centroids)
     ]
@@ -276,19 +336,6 @@ def renew_names(context: Context, purpose: str, fit_id: str, names: Names) -> No
         .drop("name", "why")
     )
     lake.write("cluster_centroids", renewed, scope=store.scope(lake, purpose, fit_id))
-
-
-def _exemplars(assigned: DataFrame, most: int) -> dict[int, list[str]]:
-    """By cluster the pictures nearest to the centroid, nearest first."""
-    nearest = Window.partitionBy("cluster_id").orderBy("distance", "image_id")
-    rows = (
-        assigned.withColumn("place", F.row_number().over(nearest))
-        .where(F.col("place") <= most)
-        .groupBy("cluster_id")
-        .agg(F.array_sort(F.collect_list(F.struct("place", "image_id"))).alias("nearest"))
-        .collect()
-    )
-    return {row["cluster_id"]: [one["image_id"] for one in row["nearest"]] for row in rows}
 
 
 def _passed_on(

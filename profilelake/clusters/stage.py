@@ -16,7 +16,6 @@ from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from profilelake.clusters import refit, silhouette, store, vectors
-from profilelake.clusters.fit import prepared
 from profilelake.clusters.names import SELFIE, Names
 from profilelake.clusters.names import load as load_names
 from profilelake.clusters.refit import CATEGORIES, KINDS, Wish
@@ -145,14 +144,13 @@ def _fulfil(context: Context, wish: Wish, names: Names) -> Outcome:
         store.retire(lake, wish.purpose)
         counted = "picture is" if digest.distinct == 1 else "distinct pictures are"
         return Outcome(None, f"{digest.distinct} {counted} too few to cluster, {wish.least} are needed")
-    planned = refit.plan(wish, digest, config)
+    planned = refit.plan(wish, digest, config, refit.earlier(lake, wish) if config.clusters.warm_start else None)
     if current is not None and current["fit_id"] == planned.fit_id:
         # a refit that would find the same clusters; what their names rest on may have changed
         outcome = _assign_new(lake, wish, current)
         refit.renew_names(context, wish.purpose, planned.fit_id, names)
         return outcome
-    with prepared(wish.vectors, digest.images) as held:
-        made = refit.make(context, planned, held, names, current or store.latest(lake, wish.purpose))
+    made = refit.make(context, planned, names, current or store.latest(lake, wish.purpose))
     fresh = store.current(lake, wish.purpose)
     assert fresh is not None
     outcome = _assign_new(lake, wish, fresh)

@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.pictures import targets
 from benchmarks.pictures.faces import agreement, overlap
-from benchmarks.pictures.rows import RATIO, Row, Rows, Target, ratio, verdicts
 from benchmarks.pictures.subjects import LITE_FACES, from_json, to_json
+from benchmarks.rows import RATIO, Row, Rows, Target, ratio, verdicts
 from tests.conftest import ROOT
 from udfs.picture_pass import FaceSettings, PassSpec
 

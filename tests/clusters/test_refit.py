@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from profilelake.clusters.refit import Wish, plan
+from profilelake.clusters.refit import Earlier, Wish, plan
 from profilelake.clusters.vectors import Digest, Source
 
 SOURCE = Source("efficientnet_lite0", "a" * 64, "p", None, 100, 0)
@@ -52,8 +53,23 @@ def test_a_fit_is_named_by_all_that_it_rests_on(make_config):
         plan(WISH, DIGEST, make_config("clusters.seed=1")),
         plan(WISH, DIGEST, make_config("clusters.max_iterations=7")),
         plan(WISH, DIGEST, make_config("clusters.decline=0.1")),
+        plan(WISH, DIGEST, make_config("clusters.tolerance=0.1")),
+        plan(WISH, DIGEST, make_config("clusters.seed_sample=100")),
+        plan(WISH, DIGEST, make_config("clusters.sweep_sample=100")),
+        plan(WISH, DIGEST, config, Earlier("fit-1", np.zeros((20, 3), np.float32))),
+        plan(WISH, DIGEST, config, Earlier("fit-2", np.zeros((20, 3), np.float32))),
     ]
-    assert len({same, *(other.fit_id for other in others)}) == 11
+    assert len({same, *(other.fit_id for other in others)}) == 16
+    precisions = {plan(WISH, DIGEST, make_config(f"clusters.precision={one}")).fit_id for one in ("fp32", "bf16")}
+    assert len(precisions) == 2
+    assert same in precisions  # auto is one of them
+
+
+def test_an_earlier_fit_is_a_start_for_its_own_number_of_clusters(make_config):
+    centroids = np.ones((20, 3), np.float32)
+    assert list(plan(WISH, DIGEST, make_config(), Earlier("fit-1", centroids)).start) == [20]
+    odd = plan(WISH, DIGEST, make_config(), Earlier("fit-1", centroids[:13]))
+    assert (odd.start, odd.fit_id) == ({}, plan(WISH, DIGEST, make_config()).fit_id)
 
 
 def test_no_spreadsheet_takes_a_fit_for_a_number(make_config):

@@ -6,11 +6,9 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
 from profilelake.clusters import stage
-from profilelake.clusters.fit import fit, prepared
-from profilelake.clusters.silhouette import score
 from profilelake.lake import Lake
 from tests.clusters import planted
-from tests.clusters.planted import GROUPS, categories, current, embed_again, every, image_id, put, vector
+from tests.clusters.planted import GROUPS, categories, current, embed_again, every, image_id, put
 from tests.conftest import contents, versions
 
 NAMES = {
@@ -307,31 +305,6 @@ def test_a_refit_that_is_killed_shows_old_categories_or_new_ones(clustered, kill
         assert lake.read(table).join(known, on=["purpose", "fit_id"], how="left_anti").isEmpty()
     assert lake.read("cluster_fits").where("current").count() == 2
     assert lake.read("image_clusters").where(~F.col("fitted")).isEmpty()
-
-
-def test_the_same_pictures_in_another_order_have_the_same_fit(spark):
-    rows = [(image_id(group, number), vector(group, number)) for group, number in every(range(8))]
-    schema = "image_id string, embedding array<float>"
-    found = []
-    for partitions, order in ((1, rows), (7, rows[::-1])):
-        frame = spark.createDataFrame(order, schema).repartition(partitions)
-        with prepared(frame, len(rows)) as vectors:
-            fits = fit(vectors, [4, 6], seed=5, max_iterations=20)
-            found.append([(one.fit.centroids.tolist(), one.silhouette, one.inertia) for one in score(vectors, fits)])
-    assert found[0] == found[1]
-
-
-def test_pictures_that_are_all_the_same_or_alone_score_zero(spark):
-    points = [[0.0, 0.0]] * 3 + [[9.0, 9.0]]
-    frame = spark.createDataFrame(
-        [(str(n), point) for n, point in enumerate(points)], "image_id string, embedding array<float>"
-    )
-    with prepared(frame, 4) as vectors:
-        (scored,) = score(vectors, fit(vectors, [2], seed=1, max_iterations=5))
-    assert scored.sizes.tolist() == [3, 1]
-    # three pictures on their centroid have s = 1, the one alone has 0
-    assert scored.silhouette == pytest.approx(0.75)
-    assert scored.inertia == 0
 
 
 def test_a_lake_without_tables_has_nothing_pending(spark, make_config, tmp_path):

@@ -70,7 +70,11 @@ class Rows:
         if over is None or under is None:
             return
         subject = over.subject if over.subject == under.subject else f"{over.subject} / {under.subject}"
-        self._ratios.append(ratio(f"{over.case} / {under.case}", subject, over, under))
+        self.keep(ratio(f"{over.case} / {under.case}", subject, over, under))
+
+    def keep(self, made: Row) -> None:
+        """A row that was made of others."""
+        self._ratios.append(made)
 
     def rows(self) -> list[Row]:
         measured = [

@@ -1,0 +1,207 @@
+"""One measurement in a process of its own: `python -m benchmarks.kmeans.measure <request.json> <answer.json>`."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+Request = Mapping[str, Any]
+Answer = dict[str, Any]
+
+_SEED = 20160501
+_CORES = 2
+
+
+def ours(request: Request) -> Answer:
+    """Our engine on a Delta table: seconds from the table to all fits, and how they went."""
+    from profilelake.clusters.kmeans import Settings, fit
+
+    with _spark(request) as spark:
+        table = _table(spark, request)
+        settings = Settings(
+            _SEED, request["iterations"], precision=request["precision"], exemplars=12, seed_rows=10_000
+        )
+        fit(table.limit(300), [3], settings)  # workers import what they need
+        passes: list[float] = []
+        with _peak_of_workers() as peak:
+            began = time.perf_counter()
+            fits = fit(table, request["ks"], settings, on_pass=lambda: passes.append(time.perf_counter()))
+            seconds = time.perf_counter() - began
+    return {
+        "seconds": [seconds],
+        "passes": np.diff(passes).tolist(),
+        "inertia": [one.inertia for one in fits],
+        "silhouette": [one.silhouette for one in fits],
+        "iterations": [one.iterations for one in fits],
+        "workers_bytes": peak(),
+        "driver_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def one_process(request: Request) -> Answer:
+    """The engine's own passes in one process without Spark, a thread a core: what of their rate survives in Spark."""
+    from sklearn.cluster import kmeans_plusplus
+
+    from profilelake.clusters.kmeans import Settings
+    from udfs import kmeans
+
+    x, ks = _rows(request), tuple(request["ks"])
+    origin = x[:10_000].mean(axis=0)
+    x -= origin
+    seeds, _ = kmeans_plusplus(x[:10_000], max(ks), random_state=_SEED)
+    precision = Settings(_SEED, precision=request["precision"]).settled_precision
+    how = kmeans.Arithmetic(precision, 1, kmeans.grid(float(np.abs(x).max()), len(x)))
+    with tempfile.TemporaryDirectory(prefix="bench-kmeans-") as folder, ThreadPoolExecutor(_CORES) as pool:
+        parts = np.array_split(x, 16 * -(-len(x) // (16 * 4096)))
+        blocks = [kmeans.Block(at, len(some), f"{folder}/{at}.npy", 0, 0, None) for at, some in enumerate(parts)]
+        for block, some in zip(blocks, parts, strict=True):
+            np.save(block.path, some)
+        sizes = tuple(ks)
+        centres = kmeans.Centres(ks, sizes, np.concatenate([seeds[:k] for k in ks]))
+        sums, before, seconds = np.zeros(centres.centroids.shape), None, []
+        for iteration in range(1, request["iterations"] + 1):
+            began = time.perf_counter()
+            work = kmeans.Step(_held(centres), before and _held(before), ks, 0, iteration, how)
+            shares = [blocks[at::_CORES] for at in range(_CORES)]
+            told = list(pool.map(next, [kmeans.each(some, work) for some in shares]))
+            made = told[0].add(told[1]).made
+            sums += made.sums
+            seconds.append(time.perf_counter() - began)
+            before = centres
+            means = sums / np.maximum(made.counts, 1)[:, None]
+            centres = kmeans.Centres(ks, sizes, means.astype(np.float32))
+    return {"passes": seconds}
+
+
+def _held(value: object) -> Any:
+    return SimpleNamespace(value=value)
+
+
+def pyspark_ml(request: Request) -> Answer:
+    """pyspark.ml on the same Delta table, cached beforehand: seconds of each fit, its silhouette included if asked."""
+    from pyspark.ml.clustering import KMeans
+    from pyspark.ml.evaluation import ClusteringEvaluator
+    from pyspark.ml.functions import array_to_vector
+    from pyspark.sql import functions as F
+
+    with _spark(request) as spark:
+        points = _table(spark, request).select(array_to_vector(F.col("embedding")).alias("features")).cache()
+        points.count()
+        answer: Answer = {"seconds": [], "inertia": []}
+        for k in request["ks"]:
+            began = time.perf_counter()
+            model = KMeans(k=k, seed=_SEED, maxIter=request["iterations"], tol=0.0, solver="block").fit(points)
+            if request.get("silhouette"):
+                ClusteringEvaluator().evaluate(model.transform(points))
+            answer["seconds"].append(time.perf_counter() - began)
+            answer["inertia"].append(model.summary.trainingCost)
+    return answer
+
+
+def scikit_learn(request: Request) -> Answer:
+    """scikit-learn in one process, the data in its memory: seconds of each fit."""
+    from sklearn.cluster import KMeans
+
+    x = _rows(request)
+    answer: Answer = {"seconds": [], "inertia": []}
+    for k in request["ks"]:
+        began = time.perf_counter()
+        model = KMeans(
+            k, n_init=request.get("n_init", 1), max_iter=request["iterations"], tol=0, algorithm="lloyd",
+            random_state=_SEED,
+        ).fit(x)  # fmt: skip
+        answer["seconds"].append(time.perf_counter() - began)
+        answer["inertia"].append(float(model.inertia_))
+    return answer
+
+
+def faiss(request: Request) -> Answer:
+    """faiss in one process, the data in its memory, all of it in every iteration: seconds of each fit."""
+    import faiss as library  # type: ignore[import-not-found]
+
+    x = _rows(request)
+    answer: Answer = {"seconds": [], "inertia": []}
+    for k in request["ks"]:
+        began = time.perf_counter()
+        model = library.Kmeans(
+            x.shape[1], k, niter=request["iterations"], seed=_SEED % 2**31, max_points_per_centroid=len(x)
+        )
+        model.train(x)
+        answer["seconds"].append(time.perf_counter() - began)
+        answer["inertia"].append(float(model.obj[-1]))
+    return answer
+
+
+CASES: Mapping[str, Callable[[Request], Answer]] = {
+    "ours": ours,
+    "one process": one_process,
+    "pyspark.ml": pyspark_ml,
+    "scikit-learn": scikit_learn,
+    "faiss": faiss,
+}
+
+
+def _rows(request: Request) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.asarray(np.load(Path(request["folder"]) / "vectors.npy"))
+
+
+@contextmanager
+def _spark(request: Request) -> Iterator[Any]:
+    from profilelake import config as configuration
+    from profilelake.session import session
+
+    config = configuration.load(arguments=[f"spark.master={request['master']}"])
+    with session(config, "bench-kmeans") as spark:
+        yield spark
+
+
+def _table(spark: Any, request: Request) -> Any:
+    folder = Path(request["folder"])
+    delta = folder / "delta"
+    if not (delta / "_delta_log").is_dir():
+        spark.read.parquet(str(folder / "parquet")).write.format("delta").save(str(delta))
+    return spark.read.format("delta").load(str(delta))
+
+
+@contextmanager
+def _peak_of_workers() -> Iterator[Callable[[], int]]:
+    """The most memory that Python workers have together; pages that several share count once."""
+    import psutil
+
+    me, most, done = psutil.Process(), [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.25):
+            total = 0
+            for process in me.children(recursive=True):
+                try:
+                    if process.name().startswith("python"):
+                        total += process.memory_full_info().pss
+                except psutil.Error:  # it has just ended
+                    continue
+            most[0] = max(most[0], total)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield lambda: most[0]
+    finally:
+        done.set()
+        thread.join()
+
+
+if __name__ == "__main__":
+    asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    Path(sys.argv[2]).write_text(json.dumps(CASES[asked["case"]](asked)), encoding="utf-8")

@@ -1,0 +1,489 @@
+"""Distributed k-means: every k at once. Callers see vectors in and fits out; `fit` is the one way in."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import math
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pyspark import RDD, StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from sklearn.cluster import kmeans_plusplus
+
+from profilelake.errors import ConfigError, ProfilelakeError
+from udfs import kmeans as udf
+from udfs.centroids import matrix
+from udfs.kmeans import Arithmetic, Block, Centres, Partial, Precision, Told, Work
+from udfs.runtime import has_bf16
+
+log = logging.getLogger("profilelake.clusters")
+
+# Part of every fit's id: another engine, or this one changed, makes other clusters from the same pictures.
+ENGINE = "profilelake-1"
+
+# Rows of a block at most, and into what number of blocks the rows of so many blocks are cut at least: that many
+# executors have even shares.
+_ROWS, _SHARES = 4096, 16
+# Rows below which a block is not worth a file of its own.
+_FEWEST = 64
+# Results of so many tasks the driver adds up itself; more are added up by executors first.
+_FEW_RESULTS = 8
+
+Vectors = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+P = TypeVar("P", bound=Partial)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How k-means runs.
+
+    seed: of the start. max_iterations: of a k. tolerance: a k is done when a smaller share of rows than this changes
+    its cluster, or none does. precision: of the matrix product; auto is bf16 where the driver's processor has it.
+    seed_rows: rows that the start is drawn from. memory: bytes that a task may use (see `fit`). exemplars: rows
+    remembered a cluster.
+    """
+
+    seed: int
+    max_iterations: int = 20
+    tolerance: float = 0.0
+    precision: str = "auto"
+    seed_rows: int = 10_000
+    memory: int = 2**30
+    exemplars: int = 0
+
+    @property
+    def settled_precision(self) -> Precision:
+        """The precision with auto settled."""
+        if self.precision == "auto":
+            return "bf16" if has_bf16() else "fp32"
+        return "bf16" if self.precision == "bf16" else "fp32"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One k-means fit.
+
+    k was asked for; centroids is (k or fewer, d) float32: clusters that ran empty in the last pass are left out, and
+    the rest is ordered by size, the largest first. sizes: rows a cluster; silhouette: S(k), the mean simplified
+    silhouette; inertia: the sum of squared distances to the own centroid; mean_distance: their mean distance;
+    exemplars: of each cluster the image_ids nearest to its centroid, nearest first. reason: why there is no fit; then
+    all else is empty or NaN.
+    """
+
+    k: int
+    centroids: Vectors
+    sizes: npt.NDArray[np.int64]
+    silhouette: float
+    inertia: float
+    mean_distance: float
+    iterations: int
+    exemplars: tuple[tuple[str, ...], ...]
+    reason: str | None = None
+
+
+def fit(
+    vectors: DataFrame,
+    ks: Sequence[int],
+    settings: Settings,
+    *,
+    start: Mapping[int, Vectors] | None = None,
+    partitions: int | None = None,
+    on_pass: Callable[[], None] = lambda: None,
+) -> list[Fit]:
+    """k-means (Lloyd) for every k at once, with Euclidean distance and the simplified silhouette.
+
+    The start is greedy k-means++ on a seeded sample of the rows, once for the largest k: its first k rows start k.
+    Clusters that run empty begin anew from the rows that are farthest from their centroids, as scikit-learn's do.
+
+    What it costs, with n rows of width d, K = the sum of all ks that still run, and p tasks at a time:
+
+    - once: n d 4 bytes written by a shuffle, and again as blocks on executors' disks, from where they are mapped into
+      memory. Executors need that much for their share of the rows to be read from memory in every pass.
+    - a pass: 2 n d K operations in matrix products, shared by p (bf16 has two to four times the speed of float32), n K
+      comparisons, additions for the rows that changed their cluster. Broadcast: 4 K d bytes. Back: at most 8 K d bytes
+      a task, added up by executors where there are many.
+    - passes: max_iterations at most, and one more, in float32, for all that a `Fit` tells.
+    - memory of a task: K (16 d + 4 x 4096) + 4096 x 12 d bytes, within `settings.memory`: the ks are cut into groups
+      that keep to it, each of which has passes of its own. The driver holds 24 K d bytes and the sample, whatever n is.
+
+    The same vectors, settings and start give the same fits to the last bit, whatever the partitions and executors, and
+    whichever of them are lost on the way: blocks depend on the image_ids alone, sums are exact, and a block that is not
+    where it was is laid again.
+
+    Args:
+        vectors: image_id string, embedding array<float>, one row a picture. Evaluated twice, and again for blocks that
+            got lost.
+        ks: how many clusters to look for, each at least 1.
+        start: centroids (k, d) to begin from instead, for some of the ks: of an earlier fit.
+        partitions: tasks of a pass; None: as many as the cluster has cores.
+        on_pass: called after every pass, for a progress line.
+
+    Returns:
+        A fit for every k, in order. Where there are fewer distinct rows than k there is none, and `reason` says so.
+
+    Raises:
+        ProfilelakeError: there is no row, or a vector is NULL, of another width, or holds NaN (the picture is named);
+            a k needs more than `settings.memory`; bf16 was asked for and a processor lacks it.
+    """
+    if not ks or min(ks) < 1:
+        raise ValueError(f"ks must be numbers from 1, not {list(ks)}")
+    n = vectors.count()
+    if not n:
+        raise ProfilelakeError("there is no vector to cluster")
+    how = Arithmetic(settings.settled_precision, 0, 1.0)
+    seeds = _seeds(vectors, n, ks, settings, start or {})
+    with _laid(vectors, n, seeds.origin, partitions) as laid:
+        found = {k: _unfitted(k, reason) for k, reason in seeds.refused.items()}
+        how = replace(how, step=udf.grid(laid.largest, n))
+        for group, some in enumerate(_groups(sorted(seeds.of), len(seeds.origin), settings.memory)):
+            fitted = _lloyd(laid, _centres({k: seeds.of[k] for k in some}), group, how, settings, on_pass)
+            found |= {k: _unfitted(k, reason) for k, reason in fitted.refused.items()}
+            if fitted.of:
+                found |= _summarised(laid, fitted, replace(how, precision="fp32"), settings.exemplars, seeds.origin)
+            on_pass()
+    return [found[k] for k in ks]
+
+
+def _unfitted(k: int, reason: str) -> Fit:
+    none = np.zeros((0, 0), np.float32)
+    return Fit(k, none, np.zeros(0, np.int64), math.nan, math.nan, math.nan, 0, (), reason)
+
+
+def _centres(of: Mapping[int, Vectors]) -> Centres:
+    return Centres(tuple(of), tuple(len(some) for some in of.values()), np.concatenate(list(of.values())))
+
+
+def _groups(ks: Sequence[int], width: int, memory: int) -> list[list[int]]:
+    """The ks in groups whose tasks keep to the memory."""
+    a_cluster = 16 * width + 4 * _ROWS
+    most = (memory - 12 * width * _ROWS) // a_cluster
+    groups: list[list[int]] = []
+    for k in ks:
+        if k > most:
+            needed = math.ceil((k * a_cluster + 12 * width * _ROWS) / 2**20)
+            raise ConfigError(
+                f"k = {k} with vectors of {width} numbers needs {needed} MiB a task, and clusters.memory allows "
+                f"{memory // 2**20}: raise it"
+            )
+        if not groups or sum(groups[-1]) + k > most:
+            groups.append([])
+        groups[-1].append(k)
+    return groups
+
+
+# --- start ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """Where each k begins, around `origin`; `refused`: why some don't."""
+
+    origin: Vectors
+    of: Mapping[int, Vectors]
+    refused: Mapping[int, str]
+
+
+def _seeds(vectors: DataFrame, n: int, ks: Sequence[int], settings: Settings, start: Mapping[int, Vectors]) -> _Seeds:
+    sample = _sample(vectors, n, settings)
+    origin = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+    for k, centroids in start.items():
+        if centroids.shape != (k, len(origin)):
+            raise ValueError(f"the start of k = {k} has the shape {centroids.shape}, not {(k, len(origin))}")
+    around = sample - origin
+    wanted = sorted({k for k in ks if k not in start})
+    distinct, drawn = len(np.unique(around, axis=0)), around[:0]
+    if wanted:
+        drawn, _ = kmeans_plusplus(around, min(wanted[-1], distinct), random_state=settings.seed)
+        drawn = drawn[: _distinct_prefix(drawn)]
+    rows = "vectors" if len(sample) == n else f"vectors in the sample of {len(sample):,} that the start is drawn from"
+    refused = {k: f"there are only {len(drawn)} distinct {rows}" for k in wanted if k > len(drawn)}
+    begun = {k: np.asarray(start[k] - origin if k in start else drawn[:k]) for k in ks if k not in refused}
+    return _Seeds(origin, begun, refused)
+
+
+def _distinct_prefix(rows: Vectors) -> int:
+    """How many rows there are before the first that repeats an earlier one."""
+    _, first = np.unique(rows, axis=0, return_index=True)
+    repeated = sorted(set(range(len(rows))) - set(first.tolist()))
+    return repeated[0] if repeated else len(rows)
+
+
+def _sample(vectors: DataFrame, n: int, settings: Settings) -> Vectors:
+    """The rows whose seeded hash is smallest: the same ones however the table lies. (rows, d)."""
+    drawn = F.xxhash64(F.lit(settings.seed), "image_id")
+    kept = vectors.select("image_id", "embedding", drawn.alias("drawn"))
+    share = settings.seed_rows / n
+    if share < 1:  # a few more than are wanted, since hashes are not quite even
+        few = share + 5 * math.sqrt(share / n)
+        kept = kept.where(F.col("drawn") <= min(2**63 - 1, -(2**63) + int(few * 2**64)))
+    table = kept.toArrow()
+    rows = matrix_of(table.column("embedding"), table.column("image_id"))
+    ids = np.array(table.column("image_id").to_pylist(), np.str_)
+    order = np.lexsort((ids, table.column("drawn").to_numpy()))[: settings.seed_rows]
+    return np.asarray(rows[order])
+
+
+def matrix_of(column: Any, ids: Any) -> Vectors:
+    """Vectors as (n, d) float32.
+
+    Raises:
+        ProfilelakeError: they differ in length, or one is NULL or holds NaN or infinity.
+    """
+    try:
+        rows = matrix(column).astype(np.float32)
+    except ValueError as error:
+        raise ProfilelakeError(f"these vectors cannot be clustered: {error}") from error
+    bad = ~np.isfinite(rows).all(axis=1)
+    if bad.any():
+        raise ProfilelakeError(f"the vector of picture {ids[int(bad.argmax())]} holds NaN or infinity")
+    return rows
+
+
+# --- blocks -----------------------------------------------------------------------------------------------------------
+
+
+class _Laid:
+    """Vectors that lie in blocks on executors. largest: the largest absolute number; norm: the largest norm."""
+
+    def __init__(self, source: DataFrame, n: int, origin: Vectors, folder: str, partitions: int) -> None:
+        self.n = n
+        self._source, self._folder, self._partitions = source, folder, partitions
+        self._context = source.sparkSession.sparkContext
+        self._origin = self._context.broadcast(origin)
+        self._kept: list[RDD[Block]] = []
+        self._blocks = self._lay(source)
+        self.largest, self.norm, laid, fault = self._blocks.map(_told).reduce(_both)
+        if fault is not None:
+            raise ProfilelakeError(f"{fault}: such vectors cannot be clustered")
+        if laid != n:
+            raise ProfilelakeError(f"the vectors changed while they were read: {n:,} rows first, then {laid:,}")
+
+    def _lay(self, source: DataFrame) -> RDD[Block]:
+        lay = functools.partial(udf.lay, folder=self._folder, origin=self._origin)
+        rows = source.mapInArrow(lay, udf.LAID_DDL)
+        blocks = rows.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)
+        self._kept.append(blocks)
+        return blocks
+
+    def broadcast(self, centres: Centres) -> Any:
+        return self._context.broadcast(centres)
+
+    def run(self, work: Work[P]) -> P:
+        """What a pass over all blocks makes."""
+        told = _reduced(self._blocks, work)
+        if told.missing:
+            told = told.add(self._again(sorted(told.missing), work))
+        return told.made
+
+    def _again(self, missing: list[int], work: Work[P]) -> Told[P]:
+        """Lay blocks anew that are not where they were: their executor is gone, or the task ran elsewhere."""
+        log.warning("%d of the blocks of vectors are gone from executors: they are laid again", len(missing))
+        anew = self._lay(self._source.where(F.col("block").isin(missing)))
+        told = _reduced(anew, work)
+        if told.missing:
+            raise ProfilelakeError(
+                f"{len(told.missing)} blocks of vectors vanish from the executors' disks as soon as they are written: "
+                "is there room in spark.local.dir?"
+            )
+        self._blocks = self._blocks.filter(functools.partial(_is_other, numbers=frozenset(missing))).union(anew)
+        return told
+
+    def close(self) -> None:
+        for blocks in self._kept:
+            blocks.mapPartitions(udf.forget).count()
+            blocks.unpersist()
+        self._origin.destroy()
+
+
+def _reduced(blocks: RDD[Block], work: Work[P]) -> Told[P]:
+    told = blocks.mapPartitions(functools.partial(udf.each, work=work))
+    if blocks.getNumPartitions() > _FEW_RESULTS:
+        return told.treeReduce(Told.add)
+    return functools.reduce(Told.add, told.collect())  # one a partition
+
+
+def _block(row: Any) -> Block:
+    return Block(*row)
+
+
+def _is_other(block: Block, numbers: frozenset[int]) -> bool:
+    return block.number not in numbers
+
+
+_Told = tuple[float, float, int, str | None]
+
+
+def _told(block: Block) -> _Told:
+    return block.largest, block.norm, block.n, block.fault
+
+
+def _both(one: _Told, other: _Told) -> _Told:
+    faults = [fault for fault in (one[3], other[3]) if fault is not None]
+    return max(one[0], other[0]), max(one[1], other[1]), one[2] + other[2], min(faults, default=None)
+
+
+@contextmanager
+def _laid(vectors: DataFrame, n: int, origin: Vectors, partitions: int | None) -> Iterator[_Laid]:
+    blocks = min(_SHARES * math.ceil(n / (_SHARES * _ROWS)), math.ceil(n / _FEWEST))
+    tasks = min(blocks, partitions or vectors.sparkSession.sparkContext.defaultParallelism)
+    keys = _keys(vectors, tasks)
+    block = F.pmod(F.xxhash64("image_id"), F.lit(blocks)).cast("int")
+    source = (
+        vectors.select(block.alias("block"), "image_id", "embedding")
+        .repartition(tasks, F.get(F.lit(keys), F.pmod(F.col("block"), F.lit(tasks))))
+        .sortWithinPartitions("block", "image_id")
+    )
+    laid = _Laid(source, n, origin, secrets.token_hex(8), tasks)
+    try:
+        yield laid
+    finally:
+        laid.close()
+
+
+def _keys(vectors: DataFrame, partitions: int) -> list[int]:
+    """A number for each partition that Spark's hash partitioning puts there."""
+    spark = vectors.sparkSession
+    found: dict[int, int] = {}
+    tried = 64 * partitions
+    while len(found) < partitions:
+        numbers = spark.range(0, tried, 1, 1).select(F.col("id").cast("int").alias("key"))
+        placed = numbers.groupBy(F.pmod(F.hash("key"), F.lit(partitions)).alias("at")).agg(F.min("key").alias("key"))
+        found = {row["at"]: row["key"] for row in placed.collect()}  # one a partition
+        tried *= 4
+    return [found[at] for at in range(partitions)]
+
+
+# --- passes -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Centroids of each k and the iterations that they took; `refused`: why some have none."""
+
+    of: Mapping[int, Vectors]
+    iterations: Mapping[int, int]
+    refused: Mapping[int, str]
+
+
+def _lloyd(
+    laid: _Laid, centres: Centres, group: int, how: Arithmetic, settings: Settings, on_pass: Callable[[], None]
+) -> _Fitted:
+    """Iterate until each k of a group is done."""
+    done: dict[int, Vectors] = {}
+    iterations: dict[int, int] = {}
+    refused: dict[int, str] = {}
+    sums = np.zeros(centres.centroids.shape)
+    now, before = laid.broadcast(centres), None
+    before_ks: tuple[int, ...] = ()
+    for iteration in range(1, settings.max_iterations + 1):
+        moved = laid.run(udf.Step(now, before, before_ks, group, iteration, how))
+        sums += moved.sums
+        renewed, faults = _renewed(laid, now, centres, sums, moved.counts, how)
+        refused |= faults
+        on_pass()
+        going = []
+        for at, k in enumerate(centres.ks):
+            iterations[k] = iteration
+            changed = int(moved.changed[at])
+            if k in faults:
+                continue
+            if not changed or changed < settings.tolerance * laid.n or iteration == settings.max_iterations:
+                done[k] = renewed[k]
+            else:
+                going.append(at)
+        if before is not None:
+            before.destroy()
+        before, before_ks = now, centres.ks
+        if not going:
+            break
+        sums = np.concatenate([sums[slice(*centres.bounds[at])] for at in going])
+        centres = _centres({centres.ks[at]: renewed[centres.ks[at]] for at in going})
+        now = laid.broadcast(centres)
+    if before is not None:
+        before.destroy()
+    return _Fitted(done, iterations, refused)
+
+
+def _renewed(
+    laid: _Laid, now: Any, centres: Centres, sums: Doubles, counts: npt.NDArray[np.int64], how: Arithmetic
+) -> tuple[dict[int, Vectors], dict[int, str]]:
+    """The means of the clusters, by k, and why some k have none. Clusters without rows begin anew from the rows that
+    are farthest from their centroids, which leave theirs (scikit-learn's `_relocate_empty_clusters`)."""
+    spans = centres.bounds
+    empty = {k: np.flatnonzero(counts[slice(*of)] == 0) for k, of in zip(centres.ks, spans, strict=True)}
+    most = tuple(2 * len(empty[k]) for k in centres.ks)
+    far = laid.run(udf.Farthest(now, most, how)).rows if any(most) else [[] for _ in most]
+    renewed: dict[int, Vectors] = {}
+    faults: dict[int, str] = {}
+    for k, (begin, end), rows in zip(centres.ks, spans, far, strict=True):
+        total, size = sums[begin:end], counts[begin:end]
+        if len(empty[k]):
+            total, size = total.copy(), size.copy()
+            if sum(distance > 0 for distance, *_ in rows) < len(empty[k]):
+                faults[k] = f"there are fewer than {k} distinct vectors"
+                continue
+            # A row that is alone in its cluster stays: that one would be the next without any.
+            movable = ((old, row) for _, _, old, row in rows if size[old] > 1)
+            for cluster, (old, row) in zip(empty[k], movable, strict=False):
+                own = udf.on_grid(row, how.step)
+                total[old] -= own
+                size[old] -= 1
+                total[cluster], size[cluster] = own, 1
+        kept = centres.centroids[begin:end]
+        renewed[k] = np.where(size[:, None] > 0, total / np.maximum(size, 1)[:, None], kept).astype(np.float32)
+    return renewed, faults
+
+
+def _summarised(laid: _Laid, fitted: _Fitted, how: Arithmetic, exemplars: int, origin: Vectors) -> dict[int, Fit]:
+    """The last pass. A k of which a cluster ran empty in it has another one, without that cluster: an empty cluster's
+    centroid must not be anybody's other one."""
+    steps = (udf.grid(1.0, laid.n), udf.grid(2 * laid.norm, laid.n), udf.grid(4 * laid.norm**2, laid.n))
+    waiting = dict(fitted.of)
+    found: dict[int, Fit] = {}
+    while waiting:
+        centres = _centres(waiting)
+        now = laid.broadcast(centres)
+        made = laid.run(udf.Summarise(now, exemplars, steps, how))
+        now.destroy()
+        for k, (begin, end) in zip(centres.ks, centres.bounds, strict=True):
+            sums = made.sums[begin:end]
+            if (sums[:, 0] == 0).any():
+                waiting[k] = waiting[k][sums[:, 0] > 0]
+                continue
+            named = _named(made, begin, end)
+            found[k] = _fit(k, waiting.pop(k), sums, named, fitted.iterations[k], origin)
+    return found
+
+
+def _named(made: udf.Summary, begin: int, end: int) -> list[tuple[str, ...]]:
+    cuts = np.searchsorted(made.cluster, np.arange(begin, end + 1))
+    return [tuple(map(str, made.image_id[low:high])) for low, high in itertools.pairwise(cuts)]
+
+
+def _fit(
+    k: int, centroids: Vectors, sums: Doubles, exemplars: Sequence[tuple[str, ...]], iterations: int, origin: Vectors
+) -> Fit:
+    sizes = sums[:, 0].astype(np.int64)
+    # by size, then by the centroid itself, so that numbers of clusters don't depend on the start's order
+    order = np.lexsort((*centroids.T[::-1], -sizes))
+    n = int(sizes.sum())
+    return Fit(
+        k,
+        (centroids + origin)[order],
+        sizes[order],
+        silhouette=math.fsum(sums[sizes > 1, 1]) / n,  # 0 in a cluster of one row
+        inertia=math.fsum(sums[:, 3]),
+        mean_distance=math.fsum(sums[:, 2]) / n,
+        iterations=iterations,
+        exemplars=tuple(exemplars[at] for at in order),
+    )

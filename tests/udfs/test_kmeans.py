@@ -1,0 +1,289 @@
+"""The passes on blocks without Spark, against plain numpy in float64."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+
+from udfs import kmeans
+from udfs.kmeans import Arithmetic, Block, Centres, Farthest, Step, Summarise, each, grid, lay, on_grid
+
+HOW = Arithmetic("fp32", 1, 2.0**-30)
+
+
+def held(value: Any) -> Any:
+    """As a broadcast."""
+    return SimpleNamespace(value=value)
+
+
+def centres(*of: npt.ArrayLike) -> Centres:
+    arrays = [np.asarray(one, np.float32) for one in of]
+    sizes = tuple(map(len, arrays))
+    return Centres(sizes, sizes, np.concatenate(arrays))
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path},elsewhere")
+    return tmp_path
+
+
+def batches(blocks: Sequence[int], ids: Sequence[str], x: npt.ArrayLike, cut: int = 7) -> list[pa.RecordBatch]:
+    whole = pa.RecordBatch.from_pydict(
+        {
+            "block": pa.array(blocks, pa.int32()),
+            "image_id": pa.array(ids),
+            "embedding": pa.array([list(map(float, row)) for row in np.asarray(x)], pa.list_(pa.float32())),
+        }
+    )
+    return [whole.slice(at, cut) for at in range(0, whole.num_rows, cut)]
+
+
+def laid(x: npt.NDArray[Any], blocks: Sequence[int], origin: npt.ArrayLike | None = None) -> list[Block]:
+    origin = np.zeros(x.shape[1], np.float32) if origin is None else np.asarray(origin, np.float32)
+    ids = [f"picture {at:04d}" for at in range(len(x))]
+    found = lay(batches(blocks, ids, x), folder="test", origin=held(origin))
+    return [Block(*(batch.column(at)[0].as_py() for at in range(batch.num_columns))) for batch in found]
+
+
+def squared_distances(x: npt.NDArray[Any], centroids: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return ((x[:, None, :].astype(np.float64) - centroids[None].astype(np.float64)) ** 2).sum(axis=2)
+
+
+def points(n: int, d: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+
+
+# --- sums -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sums_on_the_grid_are_the_same_in_any_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=5000) * 10.0 ** rng.integers(-6, 4, 5000)
+    step = grid(float(np.abs(values).max()), len(values))
+    terms = on_grid(values, step)
+    assert np.abs(terms - values).max() <= step / 2
+    forward, backward, shuffled = terms.sum(), terms[::-1].sum(), rng.permutation(terms).cumsum()[-1]
+    assert forward == backward == shuffled
+
+
+def test_the_grid_of_zeros() -> None:
+    assert on_grid(np.zeros(3), grid(0.0, 3)).tolist() == [0.0, 0.0, 0.0]
+
+
+# --- layout -----------------------------------------------------------------------------------------------------------
+
+
+def test_blocks_are_cut_where_their_number_changes_whatever_the_batches(own_folder: Path) -> None:
+    x = points(40, 3)
+    found = laid(x, [0] * 5 + [2] * 20 + [3] * 15, origin=[1.0, 2.0, 3.0])
+    assert [(block.number, block.n, block.fault) for block in found] == [(0, 5, None), (2, 20, None), (3, 15, None)]
+    rows = np.concatenate([np.load(block.path) for block in found])
+    np.testing.assert_array_equal(rows, x - np.float32([1, 2, 3]))
+    assert all(Path(block.path).is_relative_to(own_folder) for block in found)
+    assert max(block.largest for block in found) == np.abs(rows).max()
+    assert max(block.norm for block in found) == pytest.approx(np.linalg.norm(rows, axis=1).max())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_none_is_told_with_its_picture(bad: float) -> None:
+    x = points(20, 4)
+    x[13, 2] = bad
+    (block,) = laid(x, [0] * 20)
+    assert block.fault is not None
+    assert "picture 0013" in block.fault
+
+
+def test_vectors_of_another_width_are_told() -> None:
+    (block,) = laid(points(5, 4), [0] * 5, origin=np.zeros(3))
+    assert block.fault == "vectors beside picture picture 0000 are not 3 numbers long, or one is NULL"
+
+
+def test_no_rows_no_block() -> None:
+    assert laid(np.zeros((0, 3), np.float32), []) == []
+
+
+# --- iterations -------------------------------------------------------------------------------------------------------
+
+
+def run_step(blocks: list[Block], step: Step) -> kmeans.Moved:
+    (told,) = each(blocks, step)
+    assert not told.missing
+    return pickle.loads(pickle.dumps(told.made))  # noqa: S301  as Spark hands it on
+
+
+def test_an_iteration_gives_the_sums_of_the_nearest() -> None:
+    x = points(60, 5)
+    blocks = laid(x, [0] * 25 + [1] * 35)
+    now = centres(x[:3], x[:7])
+    moved = run_step(blocks, Step(held(now), None, (), 0, 1, HOW))
+    for (begin, end), k in zip(now.bounds, now.ks, strict=True):
+        labels = squared_distances(x, x[:k]).argmin(axis=1)
+        np.testing.assert_array_equal(moved.counts[begin:end], np.bincount(labels, minlength=k))
+        expected = np.stack([x[labels == at].sum(axis=0, dtype=np.float64) for at in range(k)])
+        np.testing.assert_allclose(moved.sums[begin:end], expected, atol=1e-7)
+    assert moved.changed.tolist() == [60, 60]
+
+
+def iterate(blocks: list[Block], x: npt.NDArray[np.float32], spoil: Any) -> list[npt.NDArray[np.float64]]:
+    """Three iterations of k = 3, 5; after the second only k = 5 goes on. What each told."""
+    first, second = centres(x[:3], x[:5]), centres(x[3:6], x[4:9])
+    third = centres(x[10:15])
+    told = []
+    for iteration, (now, before) in enumerate([(first, None), (second, first), (third, second)], 1):
+        spoil(iteration)
+        step = Step(held(now), before and held(before), before.ks if before else (), 0, iteration, HOW)
+        moved = run_step(blocks, step)
+        told += [moved.sums, moved.counts, moved.changed]
+    return told
+
+
+def spoilers(blocks: list[Block]) -> dict[str, Any]:
+    folder = Path(blocks[0].path).parent
+
+    def gone(_: int) -> None:
+        for path in folder.glob("*.0-*.npy"):
+            path.unlink()
+
+    def cut(_: int) -> None:
+        for path in folder.glob("1.0-*.npy"):
+            path.write_bytes(path.read_bytes()[:50])
+
+    def of_another_shape(iteration: int) -> None:
+        for path in folder.glob(f"0.0-{iteration - 1}.npy"):
+            np.save(path, np.zeros((2, 3), np.int32))
+
+    return {"gone": gone, "cut": cut, "of another shape": of_another_shape}
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "of another shape"])
+def test_state_that_is_lost_or_spoilt_changes_nothing(how: str) -> None:
+    x = points(50, 4)
+    blocks = laid(x, [0] * 20 + [1] * 30)
+    expected = iterate(blocks, x, lambda _: None)
+    found = iterate(blocks, x, spoilers(blocks)[how])
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_attempt_that_comes_again_tells_the_same() -> None:
+    x = points(50, 4)
+    blocks = laid(x, [0] * 50)
+    first, second = centres(x[:5]), centres(x[5:10])
+    run_step(blocks, Step(held(first), None, (), 0, 1, HOW))
+    step = Step(held(second), held(first), first.ks, 0, 2, HOW)
+    once, again = run_step(blocks, step), run_step(blocks, step)
+    np.testing.assert_array_equal(once.sums, again.sums)
+    np.testing.assert_array_equal(once.changed, again.changed)
+
+
+def test_changes_add_up_to_the_sums(own_folder: Path) -> None:
+    x = points(80, 6, seed=3)
+    blocks = laid(x, [0] * 80)
+    running = np.zeros((4, 6))
+    before: Centres | None = None
+    for iteration in range(1, 5):
+        now = centres(points(4, 6, seed=10 + iteration))
+        step = Step(held(now), before and held(before), (4,) if before else (), 0, iteration, HOW)
+        running += run_step(blocks, step).sums
+        labels = squared_distances(x, now.centroids).argmin(axis=1)
+        exact = np.stack([on_grid(x[labels == at], HOW.step).sum(axis=0) for at in range(4)])
+        np.testing.assert_array_equal(running, exact)
+        before = now
+    assert len(list(own_folder.glob("**/0.0-*.npy"))) == 2  # older state is gone
+
+
+def test_blocks_that_are_not_there_are_missing_and_the_others_counted() -> None:
+    x = points(30, 3)
+    blocks = laid(x, [0] * 10 + [1] * 20)
+    Path(blocks[0].path).unlink()
+    Path(blocks[1].path).with_suffix(".other.npy").write_bytes(b"stranger")
+    (told,) = each([*blocks, replace(blocks[1], n=7)], Step(held(centres(x[:2])), None, (), 0, 1, HOW))
+    assert told.missing == [0, 1]  # the last has another number of rows than it was laid with
+    assert told.made.counts.sum() == 20
+
+
+def test_an_empty_partition_tells_nothing() -> None:
+    assert list(each([], Step(held(centres(points(2, 2))), None, (), 0, 1, HOW))) == []
+
+
+# --- rows for empty clusters ------------------------------------------------------------------------------------------
+
+
+def test_the_farthest_rows_in_order_ties_by_picture() -> None:
+    x = np.float32([[0, 0], [3, 0], [0, 3], [1, 0], [9, 9]])
+    blocks = laid(x, [0, 0, 1, 1, 1])
+    (told,) = each(blocks, Farthest(held(centres([[0, 0]], [[0, 0], [9, 9]])), (3, 2), HOW))
+    found = [[(round(distance, 4), name, old) for distance, name, old, _ in rows] for rows in told.made.rows]
+    assert found[0] == [(12.7279, "picture 0004", 0), (3.0, "picture 0001", 0), (3.0, "picture 0002", 0)]
+    assert found[1] == [(3.0, "picture 0001", 0), (3.0, "picture 0002", 0)]
+    np.testing.assert_array_equal(told.made.rows[0][0][3], [9, 9])
+
+
+# --- the last pass ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_summary_is_that_of_all_pairs(seed: int) -> None:
+    x = points(90, 7, seed)
+    x[10:20] = x[5]  # duplicates
+    at_centroids = np.concatenate([x[:4], points(3, 7, seed + 50)])
+    blocks = laid(x, [0] * 40 + [1] * 50)
+    now = centres(at_centroids[:1], at_centroids[:2], at_centroids)
+    made = summarised(blocks, now, exemplars=3)
+    for begin, end in now.bounds:
+        distances = np.sqrt(squared_distances(x, now.centroids[begin:end]))
+        label = distances.argmin(axis=1)
+        ordered = np.sort(distances, axis=1)
+        own = ordered[:, 0]
+        other = ordered[:, 1] if end - begin > 1 else own
+        scores = np.divide(other - own, other, out=np.zeros(len(x)), where=other > 0)
+        for at in range(end - begin):
+            mine = label == at
+            expected = [mine.sum(), scores[mine].sum(), own[mine].sum(), (own[mine] ** 2).sum()]
+            np.testing.assert_allclose(made.sums[begin + at], expected, rtol=2e-5, atol=1e-9)
+            nearest = sorted((round(own[row], 4), f"picture {row:04d}") for row in np.flatnonzero(mine))[:3]
+            assert made.image_id[made.cluster == begin + at].tolist() == [name for _, name in nearest]
+
+
+def summarised(blocks: list[Block], now: Centres, exemplars: int) -> kmeans.Summary:
+    parts = []
+    for block in blocks:  # in partitions of their own
+        (told,) = each([block], Summarise(held(now), exemplars, (2.0**-40,) * 3, HOW))
+        parts.append(told)
+    whole = parts[-1]
+    for part in parts[:-1]:
+        whole.add(part)
+    return whole.made
+
+
+def test_a_row_on_its_centroid_is_at_distance_zero_far_from_the_origin() -> None:
+    x = (points(20, 16) * 1e-3 + 100).astype(np.float32)
+    origin = x.mean(axis=0)  # around it no digits are lost
+    made = summarised(laid(x, [0] * 20, origin), centres(x - origin), exemplars=1)
+    assert made.sums[:, 2].max() == 0.0
+    np.testing.assert_array_equal(made.sums[:, 1], 1.0)
+
+
+def test_bf16_without_the_instructions_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False, raising=False)
+    with pytest.raises(kmeans.NoBf16, match=r"clusters\.precision=fp32"):
+        kmeans.labels_of(points(4, 3), centres(points(2, 3)), replace(HOW, precision="bf16"))
+
+
+def test_forgetting_removes_the_folder(own_folder: Path) -> None:
+    blocks = laid(points(10, 2), [0] * 10)
+    assert list(kmeans.forget(blocks)) == [str(Path(blocks[0].path).parent)]
+    assert not list(own_folder.glob("**/*.npy"))

@@ -1,0 +1,562 @@
+"""k-means on blocks of vectors: what an executor does in a pass, for every k at once. Runs on executors.
+
+A block is a file of float32 rows in the executor's own folder, mapped into memory by every pass; which pictures it
+holds depends on the pictures alone, never on partitions. So all that is computed for it comes out the same to the last
+bit wherever and whenever it is computed. Sums over blocks do too: their terms are rounded to a grid so coarse that no
+sum of them is ever rounded (`grid`). What a pass leaves behind for the next one (which cluster each row was in) only
+saves work: where it is not there, it is made again from the centroids of the pass before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from udfs.centroids import matrix, silhouettes
+from udfs.runtime import threads
+from udfs.worker_start import settle
+
+if TYPE_CHECKING:
+    import torch
+
+Vectors = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int32]
+Precision = Literal["fp32", "bf16"]
+
+LAID_DDL = "number int, n bigint, path string, largest double, norm double, fault string"
+
+# Digits of a double; a sum of whole multiples of a power of two below this many of them is exact.
+_DIGITS = 52
+# A squared distance below this share of |x|^2 has lost digits in the product, and is taken from the difference.
+_CANCELLED = 1e-3
+
+
+class NoBf16(Exception):
+    """bf16 was asked for on a processor without its instructions."""
+
+
+# --- layout -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block that was laid. n: its rows; path: where it lies on the executor that wrote it; largest: the largest
+    absolute number in it; norm: the largest norm of a row; fault: why it cannot be clustered, or None."""
+
+    number: int
+    n: int
+    path: str
+    largest: float
+    norm: float
+    fault: str | None
+
+
+def grid(largest: float, n: int) -> float:
+    """A power of two so that the sum of n whole multiples of it, none above `largest`, is a double without rounding."""
+    if largest <= 0:
+        return 1.0
+    return 2.0 ** (math.ceil(math.log2(largest)) + math.ceil(math.log2(max(1, n))) - _DIGITS)
+
+
+def on_grid(values: npt.ArrayLike, step: float) -> Doubles:
+    """The nearest whole multiples of `step`."""
+    return np.asarray(np.rint(np.asarray(values, np.float64) / step) * step)
+
+
+def lay(batches: Iterable[pa.RecordBatch], *, folder: str, origin: Any) -> Iterator[pa.RecordBatch]:
+    """Write blocks. For `mapInArrow` over (block int, image_id string, embedding array<float>), ordered by block and
+    then by image_id.
+
+    Args:
+        folder: name of the fit's folder in the executor's own.
+        origin: broadcast of a (d,) float32 array, which is taken off every vector: clusters are the same around any
+            origin, and digits are lost by how far away it is.
+
+    Yields:
+        The fields of a `Block` each, as `LAID_DDL`; the fault names the picture.
+    """
+    settle()
+    centre = origin.value
+    own = _own_folder(folder)
+    for number, ids, rows in _by_block(batches):
+        fault = _fault(ids, rows, len(centre))
+        if fault is not None:
+            yield _laid(Block(number, 0, "", 0.0, 0.0, fault))
+            continue
+        vectors = np.concatenate([part for part in rows if part is not None]) - centre
+        path = own / f"{number}.npy"
+        _save(path, vectors)
+        _save(_ids_path(str(path)), np.array(ids, np.str_))
+        norm = math.sqrt(float(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max()))
+        yield _laid(Block(number, len(vectors), str(path), float(np.abs(vectors).max()), norm, None))
+
+
+def _by_block(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, list[str], list[Vectors | None]]]:
+    number: int | None = None
+    ids: list[str] = []
+    rows: list[Vectors | None] = []
+    for batch in batches:
+        blocks = batch.column("block").to_numpy()
+        for begin, end in _runs(blocks):
+            if blocks[begin] != number:
+                if number is not None:
+                    yield number, ids, rows
+                number, ids, rows = int(blocks[begin]), [], []
+            part = batch.slice(begin, end - begin)
+            ids += part.column("image_id").to_pylist()
+            rows.append(_rows(part.column("embedding")))
+    if number is not None:
+        yield number, ids, rows
+
+
+def _runs(values: npt.NDArray[Any]) -> Iterator[tuple[int, int]]:
+    edges = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
+    return ((begin, end) for begin, end in itertools.pairwise(edges) if end > begin)
+
+
+def _rows(column: pa.Array) -> Vectors | None:
+    try:
+        return matrix(column).astype(np.float32)
+    except ValueError:
+        return None  # told by `_fault`
+
+
+def _fault(ids: Sequence[str], rows: Sequence[Vectors | None], width: int) -> str | None:
+    at = 0
+    for part in rows:
+        if part is None or part.shape[1] != width:
+            return f"vectors beside picture {ids[at]} are not {width} numbers long, or one is NULL"
+        bad = ~np.isfinite(part).all(axis=1)
+        if bad.any():
+            return f"the vector of picture {ids[at + int(bad.argmax())]} holds NaN or infinity"
+        at += len(part)
+    return None
+
+
+def _laid(block: Block) -> pa.RecordBatch:
+    kinds = (pa.int32(), pa.int64(), pa.string(), pa.float64(), pa.float64(), pa.string())
+    values = astuple(block)
+    return pa.RecordBatch.from_arrays(
+        [pa.array([value], kind) for value, kind in zip(values, kinds, strict=True)],
+        names=[of.name for of in fields(Block)],
+    )
+
+
+def _own_folder(name: str) -> Path:
+    """A folder that goes with the executor: below Spark's own, which it empties when it ends."""
+    local = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or tempfile.gettempdir()
+    folder = Path(local) / "profilelake-kmeans" / name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    """Whole or not at all, whoever else writes the same."""
+    handle, unfinished = tempfile.mkstemp(dir=path.parent, suffix=".unfinished")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            np.save(out, array, allow_pickle=False)
+        os.replace(unfinished, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)
+        raise
+
+
+def _ids_path(path: str) -> Path:
+    return Path(path).with_suffix(".ids.npy")
+
+
+# --- a pass over blocks -----------------------------------------------------------------------------------------------
+
+
+class Partial(Protocol):
+    """What a pass makes of some blocks. `add` takes another's in; the order makes no difference."""
+
+    def add(self, other: Any) -> None:
+        """Take in what was made of other blocks."""
+        ...
+
+
+P = TypeVar("P", bound=Partial)
+
+
+class Work(Protocol[P]):
+    """A pass: picklable."""
+
+    def start(self) -> P:
+        """What the pass makes of no block."""
+        ...
+
+    def look(self, x: Vectors, block: Block, into: P) -> None:
+        """Add what it makes of a block's rows (n, d). State may be kept beside the block's file."""
+        ...
+
+
+@dataclass
+class Told(Generic[P]):
+    """What a pass tells of some blocks. missing: those that do not lie where it ran."""
+
+    made: P
+    missing: list[int] = field(default_factory=list)
+
+    def add(self, other: Told[P]) -> Told[P]:
+        """This and the other."""
+        self.made.add(other.made)
+        self.missing += other.missing
+        return self
+
+
+def each(blocks: Iterable[Block], work: Work[P]) -> Iterator[Told[P]]:
+    """Run a pass over blocks that were laid. For `mapPartitions`; one result a partition that has any."""
+    settle()
+    told: Told[P] | None = None
+    for block in blocks:
+        told = told or Told(work.start())
+        x = _load(block.path, block.n)
+        if x is None:
+            told.missing.append(block.number)
+        else:
+            work.look(x, block, told.made)
+    if told is not None:
+        yield told
+
+
+def _load(path: str | Path, n: int) -> npt.NDArray[Any] | None:
+    try:
+        # Copy on write, though nothing writes: torch takes no array that is read-only.
+        held = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return held if held.ndim and len(held) == n else None
+
+
+def forget(blocks: Iterable[Block]) -> Iterator[str]:
+    """Remove the folders of blocks. For `mapPartitions`."""
+    for folder in {Path(block.path).parent for block in blocks}:
+        shutil.rmtree(folder, ignore_errors=True)
+        yield str(folder)
+
+
+# --- distances --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Centres:
+    """The centroids of several k, one after the other.
+
+    ks: in order. sizes: clusters of each (k, or fewer where some ran empty). centroids: (sum of sizes, d) float32.
+    """
+
+    ks: tuple[int, ...]
+    sizes: tuple[int, ...]
+    centroids: Vectors
+
+    @cached_property
+    def bounds(self) -> list[tuple[int, int]]:
+        """Where each k's centroids lie: (begin, end)."""
+        ends = np.cumsum(self.sizes).tolist()
+        return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How a pass computes. precision: of the product; its terms are summed in float32 in any case. threads: of one
+    task, 0 for as many as it has cores. step: of the grid for sums of rows (see `grid`)."""
+
+    precision: Precision
+    threads: int
+    step: float
+
+
+def labels_of(x: Vectors, centres: Centres, how: Arithmetic) -> Labels:
+    """The nearest centroid of every row for every k, the lowest number on ties: (ks, rows)."""
+    scores = _scores(x, centres.centroids, how)
+    found = np.empty((len(centres.ks), len(x)), np.int32)
+    for at, (begin, end) in enumerate(centres.bounds):
+        found[at] = scores[:, begin:end].argmin(dim=1).numpy()
+    return found
+
+
+def _scores(x: Vectors, centroids: Vectors, how: Arithmetic) -> torch.Tensor:
+    """|c|^2 - 2 x.c: the squared distance but for |x|^2, which is the same for all centroids of a row. (rows,
+    centroids) float32, in one matrix product."""
+    import torch
+
+    if how.precision == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        raise NoBf16("a processor among the executors does not compute in bf16: set clusters.precision=fp32")
+    torch.set_num_threads(threads(how.threads))
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16" if how.precision == "bf16" else "ieee"  # type: ignore[attr-defined]
+    norms = np.einsum("ij,ij->i", centroids, centroids, dtype=np.float64).astype(np.float32)
+    return (torch.from_numpy(x) @ torch.from_numpy(-2.0 * centroids).T).add_(torch.from_numpy(norms))
+
+
+# --- one Lloyd iteration ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Moved:
+    """What an iteration makes of some blocks.
+
+    sums: what is to be added to the sum of each cluster's rows since the iteration before, (clusters, d) float64,
+    exact; counts: rows of each cluster now; changed: of each k the rows that are in another cluster than before.
+    """
+
+    sums: Doubles
+    counts: npt.NDArray[np.int64]
+    changed: npt.NDArray[np.int64]
+
+    def add(self, other: Moved) -> None:
+        """See `Partial`."""
+        self.sums += other.sums
+        self.counts += other.counts
+        self.changed += other.changed
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Without the sums of clusters that nothing joined or left: towards the end that is most of them."""
+        touched = np.flatnonzero(self.sums.any(axis=1))
+        return self.sums.shape, touched, self.sums[touched], self.counts, self.changed
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        shape, touched, rows, self.counts, self.changed = state
+        self.sums = np.zeros(shape)
+        self.sums[touched] = rows
+
+
+@dataclass(frozen=True)
+class Step:
+    """One Lloyd iteration, for every k at once.
+
+    now: broadcast of `Centres`; before: of those of the iteration before, None in the first one, and looked at only
+    where the state is not there that it left; before_ks: their k; group, iteration: tell its state from others'.
+    """
+
+    now: Any
+    before: Any
+    before_ks: tuple[int, ...]
+    group: int
+    iteration: int
+    how: Arithmetic
+
+    def start(self) -> Moved:
+        """See `Work`."""
+        centres: Centres = self.now.value
+        clusters, ks = len(centres.centroids), len(centres.ks)
+        return Moved(np.zeros(centres.centroids.shape), np.zeros(clusters, np.int64), np.zeros(ks, np.int64))
+
+    def look(self, x: Vectors, block: Block, into: Moved) -> None:
+        """See `Work`."""
+        centres: Centres = self.now.value
+        labels = labels_of(x, centres, self.how)
+        old = None if self.before is None else self._old(x, block, centres.ks)
+        _save(self._state(block, self.iteration), labels)
+        with contextlib.suppress(OSError):  # an attempt that comes late makes its own
+            os.unlink(self._state(block, self.iteration - 2))
+        for (begin, end), of in zip(centres.bounds, labels, strict=True):
+            into.counts[begin:end] += np.bincount(of, minlength=end - begin)
+        into.changed += _move(x, labels, old, centres, self.how.step, into.sums)
+
+    def _old(self, x: Vectors, block: Block, ks: Sequence[int]) -> Labels:
+        """Labels of the iteration before, of the k that go on."""
+        held = _load(self._state(block, self.iteration - 1), len(self.before_ks))
+        if held is None or held.shape != (len(self.before_ks), len(x)):
+            held = labels_of(x, self.before.value, self.how)
+        return np.asarray(held[[self.before_ks.index(k) for k in ks]])
+
+    def _state(self, block: Block, iteration: int) -> Path:
+        return Path(block.path).with_suffix(f".{self.group}-{iteration}.npy")
+
+
+def _move(
+    x: Vectors, labels: Labels, old: Labels | None, centres: Centres, step: float, sums: Doubles
+) -> npt.NDArray[np.int64]:
+    """Add to `sums` the rows that came to each cluster, take off those that left it. Returns how many moved, by k."""
+    from scipy.sparse import csr_array
+
+    moved = np.ones(labels.shape, bool) if old is None else labels != old
+    k, row = np.nonzero(moved)
+    offsets = np.array([begin for begin, _ in centres.bounds])[k]
+    where, sign, rows = labels[k, row] + offsets, np.ones(len(row)), row
+    if old is not None:
+        where = np.concatenate([where, old[k, row] + offsets])
+        sign, rows = np.concatenate([sign, -sign]), np.concatenate([row, row])
+    if len(rows):
+        used, rows = np.unique(rows, return_inverse=True)
+        touched, where = np.unique(where, return_inverse=True)
+        signs = csr_array((sign, (where, rows)), shape=(len(touched), len(used)))
+        sums[touched] += signs @ on_grid(x[used], step)
+    return np.asarray(moved.sum(axis=1), np.int64)
+
+
+# --- rows for clusters that ran empty ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Far:
+    """Of each k the rows that are farthest from their centroid, the farthest first: (distance, image_id, cluster,
+    row), as many as asked for."""
+
+    most: tuple[int, ...]
+    rows: list[list[tuple[float, str, int, Vectors]]]
+
+    def add(self, other: Far) -> None:
+        """See `Partial`."""
+        for at, (most, mine, more) in enumerate(zip(self.most, self.rows, other.rows, strict=True)):
+            self.rows[at] = sorted([*mine, *more], key=lambda row: (-row[0], row[1]))[:most]
+
+
+@dataclass(frozen=True)
+class Farthest:
+    """Looks for rows that clusters without any can begin anew from. now: broadcast of `Centres`; most: rows a k."""
+
+    now: Any
+    most: tuple[int, ...]
+    how: Arithmetic
+
+    def start(self) -> Far:
+        """See `Work`."""
+        return Far(self.most, [[] for _ in self.most])
+
+    def look(self, x: Vectors, block: Block, into: Far) -> None:
+        """See `Work`."""
+        centres: Centres = self.now.value
+        labels, ids = labels_of(x, centres, self.how), _ids(block)
+        found = []
+        for most, (begin, end), of in zip(self.most, centres.bounds, labels, strict=True):
+            distances = np.linalg.norm(x - centres.centroids[begin:end][of], axis=1)
+            best = np.lexsort((ids, -distances))[:most]
+            found.append([(float(distances[at]), str(ids[at]), int(of[at]), np.array(x[at])) for at in best])
+        into.add(Far(self.most, found))
+
+
+def _ids(block: Block) -> npt.NDArray[np.str_]:
+    return np.asarray(np.load(_ids_path(block.path), allow_pickle=False))
+
+
+# --- the last pass ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Summary:
+    """What the last pass makes of some blocks. sums: (clusters, 4) of rows, silhouettes, distances and squared
+    distances, float64, exact on their grids; nearest: of each cluster the rows that are nearest to its centroid, the
+    nearest first: arrays of cluster, distance and image_id, ordered by cluster."""
+
+    most: int
+    sums: Doubles
+    cluster: npt.NDArray[np.int64]
+    distance: Doubles
+    image_id: npt.NDArray[np.str_]
+
+    def add(self, other: Summary) -> None:
+        """See `Partial`."""
+        self.sums += other.sums
+        self.keep(
+            np.concatenate([self.cluster, other.cluster]),
+            np.concatenate([self.distance, other.distance]),
+            np.concatenate([self.image_id, other.image_id]),
+        )
+
+    def keep(self, cluster: npt.NDArray[np.int64], distance: Doubles, image_id: npt.NDArray[np.str_]) -> None:
+        """Of these rows the nearest of each cluster."""
+        order = np.lexsort((image_id, distance, cluster))
+        chosen = order[_first(cluster[order], self.most)]
+        self.cluster, self.distance, self.image_id = cluster[chosen], distance[chosen], image_id[chosen]
+
+
+def _first(ordered: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.bool_]:
+    """Which of ordered numbers are among the first `most` of their kind."""
+    begins = np.searchsorted(ordered, ordered, side="left")
+    return np.asarray(np.arange(len(ordered)) - begins < most)
+
+
+@dataclass(frozen=True)
+class Summarise:
+    """The last pass: sums of simplified silhouettes and distances (paper 1, 4.1), and exemplars, for every k.
+
+    now: broadcast of `Centres`; exemplars: rows kept a cluster; steps: of the grids of silhouettes, distances and
+    squared distances; how: always in float32.
+    """
+
+    now: Any
+    exemplars: int
+    steps: tuple[float, float, float]
+    how: Arithmetic
+
+    def start(self) -> Summary:
+        """See `Work`."""
+        clusters = len(self.now.value.centroids)
+        return Summary(
+            self.exemplars, np.zeros((clusters, 4)), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.str_)
+        )
+
+    def look(self, x: Vectors, block: Block, into: Summary) -> None:
+        """See `Work`."""
+        centres: Centres = self.now.value
+        scores, ids = _scores(x, centres.centroids, self.how).numpy(), _ids(block)
+        squares = np.einsum("ij,ij->i", x, x, dtype=np.float64)
+        clusters, distances, names = [into.cluster], [into.distance], [into.image_id]
+        for begin, end in centres.bounds:
+            own_centres = centres.centroids[begin:end]
+            label, own, other = two_nearest(x, squares, own_centres, scores[:, begin:end])
+            values = (silhouettes(own, other), own, own**2)
+            into.sums[begin:end, 0] += np.bincount(label, minlength=end - begin)
+            for column, (value, step) in enumerate(zip(values, self.steps, strict=True), 1):
+                into.sums[begin:end, column] += np.bincount(label, on_grid(value, step), minlength=end - begin)
+            order = np.lexsort((own, label))  # rows are in the order of their ids, and the sort is stable
+            best = order[_first(label[order], self.exemplars)]
+            clusters.append(label[best] + begin)
+            distances.append(own[best])
+            names.append(ids[best])
+        into.keep(np.concatenate(clusters), np.concatenate(distances), np.concatenate(names))
+
+
+def two_nearest(
+    x: Vectors, squares: Doubles, centroids: Vectors, scores: Vectors
+) -> tuple[npt.NDArray[np.int64], Doubles, Doubles]:
+    """The nearest centroid of every row, its distance and that of the next one; `scores` are spoilt.
+
+    Args:
+        x: (n, d); squares: |x|^2 (n,); centroids: (k, d); scores: |c|^2 - 2 x.c (n, k).
+
+    Returns:
+        The centroid's number (n,), the lowest on ties; its Euclidean distance (n,); the next one's (n,), infinity where
+        there is no other centroid.
+    """
+    rows = np.arange(len(x))
+    first = scores.argmin(axis=1)
+    own = _distance(x, squares, centroids, first, scores[rows, first])
+    if len(centroids) == 1:
+        return first, own, np.full(len(x), np.inf)
+    scores[rows, first] = np.inf
+    second = scores.argmin(axis=1)
+    other = _distance(x, squares, centroids, second, scores[rows, second])
+    # Where digits were lost the order can be the other way round.
+    swap = (other < own) | ((other == own) & (second < first))
+    first[swap], own[swap], other[swap] = second[swap], other[swap], own[swap]
+    return first, own, other
+
+
+def _distance(
+    x: Vectors, squares: Doubles, centroids: Vectors, which: npt.NDArray[np.int64], scores: Vectors
+) -> Doubles:
+    squared = squares + scores
+    lost = squared < _CANCELLED * squares
+    if lost.any():
+        difference = x[lost].astype(np.float64) - centroids[which[lost]]
+        squared[lost] = np.einsum("ij,ij->i", difference, difference)
+    return np.asarray(np.sqrt(squared))
