@@ -182,7 +182,7 @@ class Clusters(_Section):
     k_step: Positive
     smoothing: Positive
     decline: Share
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     max_iterations: Positive
     tolerance: Share
     precision: Literal["auto", "fp32", "bf16"]

@@ -100,7 +100,7 @@ class Lake:
         Args:
             table: a declared table.
             rows: exactly its columns, in any order, without `run_id`; one row a key. For `append` they are evaluated
-                twice: first their keys, then those that are new, whole.
+                twice: first their keys, then those that are new, whole; with n_bytes once more, for the ranges.
             scope: for `replace` only: distinct values of some of the table's columns. Rows of the scope that `rows`
                 lacks are deleted; None means the whole table.
             n_bytes: for `append` only, of heavy rows: about their size. They are laid in files of one size, each a

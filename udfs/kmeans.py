@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import math
 import os
-import shutil
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field, fields
@@ -39,13 +39,19 @@ Precision = Literal["fp32", "bf16"]
 
 LAID_DDL = "number int, n bigint, path string, largest double, norm double, fault string"
 
+# Larger numbers' squares are none in float32.
+LARGEST = 1e15
+_NO_BF16 = "a processor among the executors does not compute in bf16: set clusters.precision=fp32"
 # Digits of a double; a sum of whole multiples of a power of two below this many of them is exact.
 _DIGITS = 52
+# Numbers of a row that are summed at a time: what is read again and again stays near the processor, three times as
+# fast.
+_COLUMNS = 128
 # A squared distance below this share of |x|^2 has lost digits in the product, and is taken from the difference.
 _CANCELLED = 1e-3
 
 
-class NoBf16(Exception):
+class NoBf16Error(Exception):
     """bf16 was asked for on a processor without its instructions."""
 
 
@@ -77,7 +83,15 @@ def on_grid(values: npt.ArrayLike, step: float) -> Doubles:
     return np.asarray(np.rint(np.asarray(values, np.float64) / step) * step)
 
 
-def lay(batches: Iterable[pa.RecordBatch], *, folder: str, origin: Any) -> Iterator[pa.RecordBatch]:
+def _has_bf16() -> bool:
+    import torch
+
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def lay(
+    batches: Iterable[pa.RecordBatch], *, folder: str, origin: Any, precision: Precision = "fp32"
+) -> Iterator[pa.RecordBatch]:
     """Write blocks. For `mapInArrow` over (block int, image_id string, embedding array<float>), ordered by block and
     then by image_id.
 
@@ -85,15 +99,17 @@ def lay(batches: Iterable[pa.RecordBatch], *, folder: str, origin: Any) -> Itera
         folder: name of the fit's folder in the executor's own.
         origin: broadcast of a (d,) float32 array, which is taken off every vector: clusters are the same around any
             origin, and digits are lost by how far away it is.
+        precision: that later passes will ask for.
 
     Yields:
-        The fields of a `Block` each, as `LAID_DDL`; the fault names the picture.
+        The fields of a `Block` each, as `LAID_DDL`; the fault names the picture, or what the processor lacks.
     """
     settle()
     centre = origin.value
     own = _own_folder(folder)
+    lacks = _NO_BF16 if precision == "bf16" and not _has_bf16() else None
     for number, ids, rows in _by_block(batches):
-        fault = _fault(ids, rows, len(centre))
+        fault = lacks or _fault(ids, rows, len(centre))
         if fault is not None:
             yield _laid(Block(number, 0, "", 0.0, 0.0, fault))
             continue
@@ -143,6 +159,9 @@ def _fault(ids: Sequence[str], rows: Sequence[Vectors | None], width: int) -> st
         bad = ~np.isfinite(part).all(axis=1)
         if bad.any():
             return f"the vector of picture {ids[at + int(bad.argmax())]} holds NaN or infinity"
+        large = np.abs(part).max(axis=1, initial=0) > LARGEST
+        if large.any():
+            return f"the vector of picture {ids[at + int(large.argmax())]} holds a number above {LARGEST:g}"
         at += len(part)
     return None
 
@@ -158,6 +177,8 @@ def _laid(block: Block) -> pa.RecordBatch:
 
 def _own_folder(name: str) -> Path:
     """A folder that goes with the executor: below Spark's own, which it empties when it ends."""
+    if not re.fullmatch(r"\w+", name):  # what is removed later must lie in no other place
+        raise ValueError(f"a fit's folder has a name of letters and digits, not {name!r}")
     local = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or tempfile.gettempdir()
     folder = Path(local) / "profilelake-kmeans" / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -228,7 +249,7 @@ def each(blocks: Iterable[Block], work: Work[P]) -> Iterator[Told[P]]:
     for block in blocks:
         told = told or Told(work.start())
         x = _load(block.path, block.n)
-        if x is None:
+        if x is None or not _ids_path(block.path).exists():
             told.missing.append(block.number)
         else:
             work.look(x, block, told.made)
@@ -240,16 +261,26 @@ def _load(path: str | Path, n: int) -> npt.NDArray[Any] | None:
     try:
         # Copy on write, though nothing writes: torch takes no array that is read-only.
         held = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
     return held if held.ndim and len(held) == n else None
 
 
-def forget(blocks: Iterable[Block]) -> Iterator[str]:
-    """Remove the folders of blocks. For `mapPartitions`."""
-    for folder in {Path(block.path).parent for block in blocks}:
-        shutil.rmtree(folder, ignore_errors=True)
-        yield str(folder)
+def forget(blocks: Iterable[Block], folder: str) -> Iterator[str]:
+    """Remove what a fit has laid on this executor. For `mapPartitions`.
+
+    Args:
+        blocks: not looked at: a path that a block brings along must never decide what is removed.
+        folder: name of the fit's folder, as `lay` was given it.
+    """
+    for _ in blocks:
+        pass  # a worker that leaves its input unread is not used again
+    own = _own_folder(folder)
+    for path in own.iterdir():
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another task may write or remove beside this one
+        own.rmdir()
+    yield str(own)
 
 
 # --- distances --------------------------------------------------------------------------------------------------------
@@ -297,8 +328,8 @@ def _scores(x: Vectors, centroids: Vectors, how: Arithmetic) -> torch.Tensor:
     centroids) float32, in one matrix product."""
     import torch
 
-    if how.precision == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        raise NoBf16("a processor among the executors does not compute in bf16: set clusters.precision=fp32")
+    if how.precision == "bf16" and not _has_bf16():
+        raise NoBf16Error(_NO_BF16)
     torch.set_num_threads(threads(how.threads))
     torch.backends.mkldnn.matmul.fp32_precision = "bf16" if how.precision == "bf16" else "ieee"  # type: ignore[attr-defined]
     norms = np.einsum("ij,ij->i", centroids, centroids, dtype=np.float64).astype(np.float32)
@@ -398,7 +429,9 @@ def _move(
         used, rows = np.unique(rows, return_inverse=True)
         touched, where = np.unique(where, return_inverse=True)
         signs = csr_array((sign, (where, rows)), shape=(len(touched), len(used)))
-        sums[touched] += signs @ on_grid(x[used], step)
+        for at in range(0, x.shape[1], _COLUMNS):
+            columns = slice(at, at + _COLUMNS)
+            sums[touched, columns] += signs @ on_grid(x[used, columns], step)
     return np.asarray(moved.sum(axis=1), np.int64)
 
 

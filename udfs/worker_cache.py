@@ -39,6 +39,7 @@ def get(key: Hashable, load: Callable[[], Model]) -> Model:
             while len(_models) > CAPACITY:
                 _models.popitem(last=False)
                 gc.unfreeze()  # what went may lie in cycles
+                gc.collect()
             gc.freeze()  # what stays needs no look after every task (see `worker_start`)
         _models.move_to_end(key)
         return _models[key]  # type: ignore[return-value]  # a key is of one loader, which made it

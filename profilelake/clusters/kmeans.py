@@ -35,8 +35,9 @@ ENGINE = "profilelake-1"
 _ROWS, _SHARES = 4096, 16
 # Rows below which a block is not worth a file of its own.
 _FEWEST = 64
-# Results of so many tasks the driver adds up itself; more are added up by executors first.
-_FEW_RESULTS = 8
+# Results that come to the driver at a time: those of more tasks are added up by executors first. Spark refuses more
+# than `spark.driver.maxResultSize`, a GiB where nobody has set it.
+_FEW_RESULTS, _RESULT_BYTES = 4, 2**29
 
 Vectors = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -113,16 +114,17 @@ def fit(
       comparisons, additions for the rows that changed their cluster. Broadcast: 4 K d bytes. Back: at most 8 K d bytes
       a task, added up by executors where there are many.
     - passes: max_iterations at most, and one more, in float32, for all that a `Fit` tells.
-    - memory of a task: K (16 d + 4 x 4096) + 4096 x 12 d bytes, within `settings.memory`: the ks are cut into groups
-      that keep to it, each of which has passes of its own. The driver holds 24 K d bytes and the sample, whatever n is.
+    - memory of a task: K (32 d + 4 x 4096) + 8 d x 4096 bytes, within `settings.memory`; of the driver: 24 K d bytes,
+      four results of 8 K d, which are kept below 512 MiB, and the sample. The ks are cut into groups that keep to both,
+      each of which has passes of its own. Neither depends on n.
 
     The same vectors, settings and start give the same fits to the last bit, whatever the partitions and executors, and
-    whichever of them are lost on the way: blocks depend on the image_ids alone, sums are exact, and a block that is not
-    where it was is laid again.
+    whichever of them are lost on the way, on processors of one kind: blocks depend on the image_ids alone, sums are
+    exact, and a block that is not where it was is laid again.
 
     Args:
-        vectors: image_id string, embedding array<float>, one row a picture. Evaluated twice, and again for blocks that
-            got lost.
+        vectors: image_id string, embedding array<float>, one row a picture. Evaluated three times (counted,
+            sampled, laid), and again for blocks that got lost.
         ks: how many clusters to look for, each at least 1.
         start: centroids (k, d) to begin from instead, for some of the ks: of an earlier fit.
         partitions: tasks of a pass; None: as many as the cluster has cores.
@@ -140,12 +142,15 @@ def fit(
     n = vectors.count()
     if not n:
         raise ProfilelakeError("there is no vector to cluster")
-    how = Arithmetic(settings.settled_precision, 0, 1.0)
     seeds = _seeds(vectors, n, ks, settings, start or {})
-    with _laid(vectors, n, seeds.origin, partitions) as laid:
-        found = {k: _unfitted(k, reason) for k, reason in seeds.refused.items()}
-        how = replace(how, step=udf.grid(laid.largest, n))
-        for group, some in enumerate(_groups(sorted(seeds.of), len(seeds.origin), settings.memory)):
+    found = {k: _unfitted(k, reason) for k, reason in seeds.refused.items()}
+    groups = _groups(sorted(seeds.of), len(seeds.origin), settings.memory)
+    if not groups:
+        return [found[k] for k in ks]
+    precision = settings.settled_precision
+    with _laid(vectors, n, seeds.origin, precision, partitions) as laid:
+        how = Arithmetic(precision, 0, udf.grid(laid.largest, n))
+        for group, some in enumerate(groups):
             fitted = _lloyd(laid, _centres({k: seeds.of[k] for k in some}), group, how, settings, on_pass)
             found |= {k: _unfitted(k, reason) for k, reason in fitted.refused.items()}
             if fitted.of:
@@ -165,15 +170,15 @@ def _centres(of: Mapping[int, Vectors]) -> Centres:
 
 def _groups(ks: Sequence[int], width: int, memory: int) -> list[list[int]]:
     """The ks in groups whose tasks keep to the memory."""
-    a_cluster = 16 * width + 4 * _ROWS
-    most = (memory - 12 * width * _ROWS) // a_cluster
+    a_cluster, rows = 32 * width + 4 * _ROWS, 8 * width * _ROWS
+    most = min((memory - rows) // a_cluster, _RESULT_BYTES // (_FEW_RESULTS * 8 * width))
     groups: list[list[int]] = []
     for k in ks:
         if k > most:
-            needed = math.ceil((k * a_cluster + 12 * width * _ROWS) / 2**20)
+            needed = math.ceil((k * a_cluster + rows) / 2**20)
             raise ConfigError(
                 f"k = {k} with vectors of {width} numbers needs {needed} MiB a task, and clusters.memory allows "
-                f"{memory // 2**20}: raise it"
+                f"{memory // 2**20}: raise it, or take a smaller k (above {_RESULT_BYTES // (32 * width):,} none fits)"
             )
         if not groups or sum(groups[-1]) + k > most:
             groups.append([])
@@ -205,8 +210,8 @@ def _seeds(vectors: DataFrame, n: int, ks: Sequence[int], settings: Settings, st
     if wanted:
         drawn, _ = kmeans_plusplus(around, min(wanted[-1], distinct), random_state=settings.seed)
         drawn = drawn[: _distinct_prefix(drawn)]
-    rows = "vectors" if len(sample) == n else f"vectors in the sample of {len(sample):,} that the start is drawn from"
-    refused = {k: f"there are only {len(drawn)} distinct {rows}" for k in wanted if k > len(drawn)}
+    rows = "vectors" if len(sample) == n else f"vectors in the sample of {len(sample):,} (clusters.seed_sample)"
+    refused = {k: f"only {len(drawn)} of the {rows} can be told apart" for k in wanted if k > len(drawn)}
     begun = {k: np.asarray(start[k] - origin if k in start else drawn[:k]) for k in ks if k not in refused}
     return _Seeds(origin, begun, refused)
 
@@ -243,9 +248,11 @@ def matrix_of(column: Any, ids: Any) -> Vectors:
         rows = matrix(column).astype(np.float32)
     except ValueError as error:
         raise ProfilelakeError(f"these vectors cannot be clustered: {error}") from error
-    bad = ~np.isfinite(rows).all(axis=1)
+    bad = ~(np.abs(rows) <= udf.LARGEST).all(axis=1)
     if bad.any():
-        raise ProfilelakeError(f"the vector of picture {ids[int(bad.argmax())]} holds NaN or infinity")
+        raise ProfilelakeError(
+            f"the vector of picture {ids[int(bad.argmax())]} holds NaN, infinity or a number above {udf.LARGEST:g}"
+        )
     return rows
 
 
@@ -255,28 +262,53 @@ def matrix_of(column: Any, ids: Any) -> Vectors:
 class _Laid:
     """Vectors that lie in blocks on executors. largest: the largest absolute number; norm: the largest norm."""
 
-    def __init__(self, source: DataFrame, n: int, origin: Vectors, folder: str, partitions: int) -> None:
+    def __init__(self, source: DataFrame, n: int, origin: Vectors, precision: Precision) -> None:
         self.n = n
-        self._source, self._folder, self._partitions = source, folder, partitions
+        self.largest = self.norm = 0.0
+        self._source, self._precision = source, precision
+        self._folder = secrets.token_hex(8)
         self._context = source.sparkSession.sparkContext
-        self._origin = self._context.broadcast(origin)
+        self._sent: list[Any] = []
+        self._origin = self.send(origin)
         self._kept: list[RDD[Block]] = []
-        self._blocks = self._lay(source)
-        self.largest, self.norm, laid, fault = self._blocks.map(_told).reduce(_both)
-        if fault is not None:
-            raise ProfilelakeError(f"{fault}: such vectors cannot be clustered")
-        if laid != n:
-            raise ProfilelakeError(f"the vectors changed while they were read: {n:,} rows first, then {laid:,}")
+        self._rows: dict[int, int] = {}
+
+    def lay(self) -> None:
+        """Lay all of them.
+
+        Raises:
+            ProfilelakeError: see `fit`.
+        """
+        self._blocks = self._lay(self._source)
+        for told in self._blocks.collect():  # some bytes for thousands of vectors
+            self._rows[told.number] = told.n
+            self.largest, self.norm = max(self.largest, told.largest), max(self.norm, told.norm)
+        self._check(sum(self._rows.values()), self.n)
 
     def _lay(self, source: DataFrame) -> RDD[Block]:
-        lay = functools.partial(udf.lay, folder=self._folder, origin=self._origin)
+        lay = functools.partial(udf.lay, folder=self._folder, origin=self._origin, precision=self._precision)
         rows = source.mapInArrow(lay, udf.LAID_DDL)
         blocks = rows.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)
         self._kept.append(blocks)
+        faults = blocks.filter(_is_faulty).map(_fault).collect()  # of blocks: few even where all are faulty
+        if faults:
+            raise ProfilelakeError(f"these vectors cannot be clustered: {min(faults)}")
         return blocks
 
-    def broadcast(self, centres: Centres) -> Any:
-        return self._context.broadcast(centres)
+    @staticmethod
+    def _check(laid: int, wanted: int) -> None:
+        if laid != wanted:
+            raise ProfilelakeError(f"the vectors changed while they were read: {wanted:,} rows first, then {laid:,}")
+
+    def send(self, value: Any) -> Any:
+        """A broadcast, which lives until `forget`, or until the blocks do not."""
+        self._sent.append(self._context.broadcast(value))
+        return self._sent[-1]
+
+    def forget(self, sent: Any) -> None:
+        """End a broadcast."""
+        self._sent.remove(sent)
+        sent.destroy()
 
     def run(self, work: Work[P]) -> P:
         """What a pass over all blocks makes."""
@@ -289,6 +321,7 @@ class _Laid:
         """Lay blocks anew that are not where they were: their executor is gone, or the task ran elsewhere."""
         log.warning("%d of the blocks of vectors are gone from executors: they are laid again", len(missing))
         anew = self._lay(self._source.where(F.col("block").isin(missing)))
+        self._check(anew.map(_n).sum(), sum(self._rows[number] for number in missing))
         told = _reduced(anew, work)
         if told.missing:
             raise ProfilelakeError(
@@ -299,16 +332,22 @@ class _Laid:
         return told
 
     def close(self) -> None:
+        """Remove all that lies on executors; where that fails it goes with the session."""
         for blocks in self._kept:
-            blocks.mapPartitions(udf.forget).count()
-            blocks.unpersist()
-        self._origin.destroy()
+            try:
+                blocks.mapPartitions(functools.partial(udf.forget, folder=self._folder)).count()
+                blocks.unpersist()
+            except Exception as error:  # noqa: BLE001  what ended the fit must be heard, not this
+                log.debug("blocks could not be removed: %s", error)
+        for sent in list(self._sent):
+            self.forget(sent)
 
 
 def _reduced(blocks: RDD[Block], work: Work[P]) -> Told[P]:
     told = blocks.mapPartitions(functools.partial(udf.each, work=work))
-    if blocks.getNumPartitions() > _FEW_RESULTS:
-        return told.treeReduce(Told.add)
+    parts = blocks.getNumPartitions()
+    if parts > _FEW_RESULTS:
+        return told.treeReduce(Told.add, depth=math.ceil(math.log2(parts)))  # four are left for the driver
     return functools.reduce(Told.add, told.collect())  # one a partition
 
 
@@ -320,20 +359,20 @@ def _is_other(block: Block, numbers: frozenset[int]) -> bool:
     return block.number not in numbers
 
 
-_Told = tuple[float, float, int, str | None]
+def _is_faulty(block: Block) -> bool:
+    return block.fault is not None
 
 
-def _told(block: Block) -> _Told:
-    return block.largest, block.norm, block.n, block.fault
+def _fault(block: Block) -> str:
+    return str(block.fault)
 
 
-def _both(one: _Told, other: _Told) -> _Told:
-    faults = [fault for fault in (one[3], other[3]) if fault is not None]
-    return max(one[0], other[0]), max(one[1], other[1]), one[2] + other[2], min(faults, default=None)
+def _n(block: Block) -> int:
+    return block.n
 
 
 @contextmanager
-def _laid(vectors: DataFrame, n: int, origin: Vectors, partitions: int | None) -> Iterator[_Laid]:
+def _laid(vectors: DataFrame, n: int, origin: Vectors, precision: Precision, partitions: int | None) -> Iterator[_Laid]:
     blocks = min(_SHARES * math.ceil(n / (_SHARES * _ROWS)), math.ceil(n / _FEWEST))
     tasks = min(blocks, partitions or vectors.sparkSession.sparkContext.defaultParallelism)
     keys = _keys(vectors, tasks)
@@ -343,8 +382,9 @@ def _laid(vectors: DataFrame, n: int, origin: Vectors, partitions: int | None) -
         .repartition(tasks, F.get(F.lit(keys), F.pmod(F.col("block"), F.lit(tasks))))
         .sortWithinPartitions("block", "image_id")
     )
-    laid = _Laid(source, n, origin, secrets.token_hex(8), tasks)
+    laid = _Laid(source, n, origin, precision)
     try:
+        laid.lay()
         yield laid
     finally:
         laid.close()
@@ -383,12 +423,12 @@ def _lloyd(
     iterations: dict[int, int] = {}
     refused: dict[int, str] = {}
     sums = np.zeros(centres.centroids.shape)
-    now, before = laid.broadcast(centres), None
+    now, before = laid.send(centres), None
     before_ks: tuple[int, ...] = ()
     for iteration in range(1, settings.max_iterations + 1):
         moved = laid.run(udf.Step(now, before, before_ks, group, iteration, how))
         sums += moved.sums
-        renewed, faults = _renewed(laid, now, centres, sums, moved.counts, how)
+        renewed, relocated, faults = _renewed(laid, centres, sums, moved.counts, how)
         refused |= faults
         on_pass()
         going = []
@@ -397,37 +437,45 @@ def _lloyd(
             changed = int(moved.changed[at])
             if k in faults:
                 continue
-            if not changed or changed < settings.tolerance * laid.n or iteration == settings.max_iterations:
+            still = k not in relocated and (not changed or changed < settings.tolerance * laid.n)
+            if still or iteration == settings.max_iterations:
                 done[k] = renewed[k]
             else:
                 going.append(at)
         if before is not None:
-            before.destroy()
+            laid.forget(before)
         before, before_ks = now, centres.ks
         if not going:
             break
         sums = np.concatenate([sums[slice(*centres.bounds[at])] for at in going])
         centres = _centres({centres.ks[at]: renewed[centres.ks[at]] for at in going})
-        now = laid.broadcast(centres)
+        now = laid.send(centres)
     if before is not None:
-        before.destroy()
+        laid.forget(before)
     return _Fitted(done, iterations, refused)
 
 
 def _renewed(
-    laid: _Laid, now: Any, centres: Centres, sums: Doubles, counts: npt.NDArray[np.int64], how: Arithmetic
-) -> tuple[dict[int, Vectors], dict[int, str]]:
-    """The means of the clusters, by k, and why some k have none. Clusters without rows begin anew from the rows that
-    are farthest from their centroids, which leave theirs (scikit-learn's `_relocate_empty_clusters`)."""
-    spans = centres.bounds
-    empty = {k: np.flatnonzero(counts[slice(*of)] == 0) for k, of in zip(centres.ks, spans, strict=True)}
-    most = tuple(2 * len(empty[k]) for k in centres.ks)
-    far = laid.run(udf.Farthest(now, most, how)).rows if any(most) else [[] for _ in most]
+    laid: _Laid, centres: Centres, sums: Doubles, counts: npt.NDArray[np.int64], how: Arithmetic
+) -> tuple[dict[int, Vectors], set[int], dict[int, str]]:
+    """The means of the clusters, by k; the k of which some began anew; and why some k have none. Clusters without rows
+    begin anew from the rows that are farthest from their centroids, which leave theirs (scikit-learn's
+    `_relocate_empty_clusters`)."""
+    spans = dict(zip(centres.ks, centres.bounds, strict=True))
+    empty = {k: np.flatnonzero(counts[slice(*of)] == 0) for k, of in spans.items()}
+    hungry = [k for k in centres.ks if len(empty[k])]
+    far: dict[int, list[tuple[float, str, int, Vectors]]] = {}
+    if hungry:
+        now = laid.send(_centres({k: centres.centroids[slice(*spans[k])] for k in hungry}))
+        made = laid.run(udf.Farthest(now, tuple(2 * len(empty[k]) for k in hungry), how))
+        laid.forget(now)
+        far = dict(zip(hungry, made.rows, strict=True))
     renewed: dict[int, Vectors] = {}
     faults: dict[int, str] = {}
-    for k, (begin, end), rows in zip(centres.ks, spans, far, strict=True):
+    for k, (begin, end) in spans.items():
         total, size = sums[begin:end], counts[begin:end]
-        if len(empty[k]):
+        if k in far:
+            rows = far[k]
             total, size = total.copy(), size.copy()
             if sum(distance > 0 for distance, *_ in rows) < len(empty[k]):
                 faults[k] = f"there are fewer than {k} distinct vectors"
@@ -441,7 +489,7 @@ def _renewed(
                 total[cluster], size[cluster] = own, 1
         kept = centres.centroids[begin:end]
         renewed[k] = np.where(size[:, None] > 0, total / np.maximum(size, 1)[:, None], kept).astype(np.float32)
-    return renewed, faults
+    return renewed, set(hungry), faults
 
 
 def _summarised(laid: _Laid, fitted: _Fitted, how: Arithmetic, exemplars: int, origin: Vectors) -> dict[int, Fit]:
@@ -452,9 +500,9 @@ def _summarised(laid: _Laid, fitted: _Fitted, how: Arithmetic, exemplars: int, o
     found: dict[int, Fit] = {}
     while waiting:
         centres = _centres(waiting)
-        now = laid.broadcast(centres)
+        now = laid.send(centres)
         made = laid.run(udf.Summarise(now, exemplars, steps, how))
-        now.destroy()
+        laid.forget(now)
         for k, (begin, end) in zip(centres.ks, centres.bounds, strict=True):
             sums = made.sums[begin:end]
             if (sums[:, 0] == 0).any():

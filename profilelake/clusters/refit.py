@@ -175,7 +175,7 @@ def make(context: Context, planned: Plan, names: Names, old: Row | None) -> Made
     if wish.purpose == CATEGORIES and len(tried) > 1:
         figures.record(lake, fit_id, tried)
     notes = [*planned.notes, *made.notes]
-    if wish.searched and len(tried) > 1 and chosen["k"] == tried[-1]["k"]:
+    if wish.searched and len(tried) > 1 and chosen["k"] == planned.ks[-1]:
         notes.append(
             f"S(k) shows no decline up to k = {chosen['k']}, the largest that was tried: the pictures may have no "
             "clear groups, or clusters.k_max is too small"
@@ -268,14 +268,20 @@ def _clusters(
     context: Context, planned: Plan, chosen: Fit, names: Names, old: Row | None
 ) -> tuple[list[dict[str, Any]], Made]:
     """Rows of `cluster_centroids`."""
-    wish, centroids = planned.wish, chosen.centroids
-    assigned = silhouette.assign(wish.vectors, centroids).persist(StorageLevel.DISK_ONLY)
-    try:
-        proposals = propose(context, wish.purpose, assigned, names)
-        counted = assigned.groupBy("cluster_id").agg(F.count("*").alias("n")).collect()
-    finally:
-        assigned.unpersist()
-    sizes = {row["cluster_id"]: row["n"] for row in counted}  # as `image_clusters` will have them
+    wish, centroids, exemplars = planned.wish, chosen.centroids, chosen.exemplars
+    while True:
+        assigned = silhouette.assign(wish.vectors, centroids).persist(StorageLevel.DISK_ONLY)
+        try:
+            counted = assigned.groupBy("cluster_id").agg(F.count("*").alias("n")).collect()
+            sizes = {row["cluster_id"]: row["n"] for row in counted}  # as `image_clusters` will have them
+            if len(sizes) == len(centroids):
+                proposals = propose(context, wish.purpose, assigned, names)
+                break
+        finally:
+            assigned.unpersist()
+        # Pictures that float32 can't tell apart may all be nearest to another centroid in float64.
+        kept = sorted(sizes)
+        centroids, exemplars = centroids[kept], tuple(exemplars[at] for at in kept)
     passed, warnings = _passed_on(context, wish, centroids, old)
     rows = [
         {
@@ -288,7 +294,7 @@ def _clusters(
             "category": passed.get(cluster, proposals[cluster].name),
             "reviewed": cluster in passed,
             "evidence": proposals[cluster].why,
-            "exemplar_image_ids": list(chosen.exemplars[cluster]),
+            "exemplar_image_ids": list(exemplars[cluster]),
         }
         for cluster, centroid in enumerate(centroids)
     ]

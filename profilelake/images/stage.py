@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from delta.tables import DeltaTable
@@ -42,6 +42,8 @@ _PICTURES_A_TASK = 16
 _BYTES_A_TASK = 64 * 2**20
 # The same where tasks are ranges of files, of two row groups each: nothing is moved, so smaller ones cost little.
 _BYTES_A_RANGE = 32 * 2**20
+# The property of the table `images` that keeps its row groups small (see `tables`).
+_ROW_GROUP = "parquet.block.size"
 # What share of a table's bytes makes it worth it to look at its files one by one.
 _MOST = 0.5
 # What decides the chunk of a picture: the first eight hex digits of its sha256.
@@ -196,9 +198,11 @@ def run(context: Context) -> StageReport:
     if total:
         logger.info("%s: networks compute in %s", STAGE, spec.settled_precision)
         _size_batches(context.spark, config, int(stats["bytes"]))
-        size = DeltaTable.forName(context.spark, lake.name("images")).detail().select("sizeInBytes").first()
-        assert size is not None
-        work = _Work(total, int(stats["sum"]), int(size["sizeInBytes"]), refused)
+        detail = DeltaTable.forName(context.spark, lake.name("images")).detail().select("sizeInBytes", "properties")
+        table = detail.first()
+        assert table is not None
+        in_ranges = _ROW_GROUP in table["properties"]  # a table of an older version has its rows in few large groups
+        work = _Work(total, int(stats["sum"]), int(table["sizeInBytes"]), in_ranges, refused)
         seen = _all_chunks(context, todo, work)
         bad, tried = _among_new(lake, config, todo, seen.bad, total)
     elif refused:
@@ -222,17 +226,23 @@ def run(context: Context) -> StageReport:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What there is to do: pictures that lack something, their bytes, those of the whole table `images`, and whether
-    quarantine holds pictures of this stage."""
+    """What there is to do: pictures that lack something, their bytes, those of the whole table `images`, whether its
+    files can be cut into even tasks, and whether quarantine holds pictures of this stage."""
 
     pictures: int
     n_bytes: int
     table_bytes: int
+    in_ranges: bool
     refused: bool
 
     def share(self, chunks: int) -> _Work:
         """About what one of the chunks has of it."""
-        return _Work(-(-self.pictures // chunks), self.n_bytes // chunks, self.table_bytes // chunks, self.refused)
+        return replace(
+            self,
+            pictures=-(-self.pictures // chunks),
+            n_bytes=self.n_bytes // chunks,
+            table_bytes=self.table_bytes // chunks,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +320,7 @@ def _one_chunk(context: Context, mine: Column, todo: DataFrame, work: _Work) -> 
     )
     cores = context.spark.sparkContext.defaultParallelism
     tasks = min(cores, -(-work.pictures // _PICTURES_A_TASK))
-    if tasks < cores or work.n_bytes < _MOST * work.table_bytes:
+    if tasks < cores or not work.in_ranges or work.n_bytes < _MOST * work.table_bytes:
         if tasks == cores:  # whole rounds, or some cores would be idle in the last
             tasks *= -(-work.n_bytes // (_BYTES_A_TASK * cores)) or 1
         pictures = pictures.repartition(tasks, "image_id")

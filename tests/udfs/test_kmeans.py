@@ -279,11 +279,36 @@ def test_bf16_without_the_instructions_is_said(monkeypatch: pytest.MonkeyPatch) 
     import torch
 
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False, raising=False)
-    with pytest.raises(kmeans.NoBf16, match=r"clusters\.precision=fp32"):
+    with pytest.raises(kmeans.NoBf16Error, match=r"clusters\.precision=fp32"):
         kmeans.labels_of(points(4, 3), centres(points(2, 3)), replace(HOW, precision="bf16"))
 
 
-def test_forgetting_removes_the_folder(own_folder: Path) -> None:
-    blocks = laid(points(10, 2), [0] * 10)
-    assert list(kmeans.forget(blocks)) == [str(Path(blocks[0].path).parent)]
-    assert not list(own_folder.glob("**/*.npy"))
+def test_bf16_that_the_executor_lacks_is_told_before_the_first_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kmeans, "_has_bf16", lambda: False)
+    origin = held(np.zeros(3, np.float32))
+    (told,) = lay(batches([0] * 5, list("abcde"), points(5, 3)), folder="test", origin=origin, precision="bf16")
+    assert "set clusters.precision=fp32" in told.column("fault")[0].as_py()
+
+
+def test_forgetting_removes_the_fits_own_folder_and_nothing_else(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = own_folder / "here"
+    here.mkdir()
+    (here / "mine").write_text("precious", encoding="utf-8")
+    (own_folder / "profilelake-kmeans" / "other").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    (block,) = laid(points(10, 2), [0] * 10)
+    # A block that could not be laid has no path, and one may name any place.
+    odd = [replace(block, path=""), replace(block, path="0.npy"), replace(block, path=str(here / "mine"))]
+    folder = str(Path(block.path).parent)
+    assert list(kmeans.forget([block, *odd], "test")) == [folder]
+    assert not Path(folder).exists()
+    assert (here / "mine").read_text(encoding="utf-8") == "precious"
+    assert (own_folder / "profilelake-kmeans" / "other").is_dir()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../other", "/etc", "a/b"])
+def test_a_fits_folder_lies_in_no_other_place(name: str) -> None:
+    with pytest.raises(ValueError, match="letters and digits"):
+        list(kmeans.forget([], name))

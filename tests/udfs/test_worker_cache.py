@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -57,3 +58,15 @@ def test_threads_that_ask_together_load_once() -> None:
         thread.join()
     assert worker_cache.load_count() == 1
     assert len(set(map(id, got))) == 1
+
+
+class Cyclic:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_is_forgotten_is_freed_though_it_lies_in_a_cycle() -> None:
+    went = weakref.ref(worker_cache.get("first", Cyclic))
+    for key in range(worker_cache.CAPACITY):
+        worker_cache.get(key, lambda: object())
+    assert went() is None
