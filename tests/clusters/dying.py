@@ -23,13 +23,16 @@ class Killer:
     def __call__(self) -> None:
         self.passes += 1
         if self.passes == 2:
-            executors = [
-                process
-                for process in psutil.Process().children(recursive=True)
-                if any("CoarseGrainedExecutorBackend" in word for word in process.cmdline())
-            ]
+            executors = [process for process in psutil.Process().children(recursive=True) if _is_executor(process)]
             executors[0].kill()
             self.killed += 1
+
+
+def _is_executor(process: psutil.Process) -> bool:
+    try:
+        return any("CoarseGrainedExecutorBackend" in word for word in process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
 
 
 def main(answer: Path) -> None:
