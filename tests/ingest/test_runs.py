@@ -145,11 +145,11 @@ def test_a_run_that_dies_anywhere_is_made_up_for(
     for dying in TABLES:
 
         def fail(
-            lake: Lake, table: str, rows: DataFrame, scope: DataFrame | None = None, at: str = dying
+            lake: Lake, table: str, rows: DataFrame, scope: DataFrame | None = None, *, at: str = dying, **more: Any
         ) -> WriteResult:
             if table == at:
                 raise OSError(f"the power went at {at}")
-            return write(lake, table, rows, scope)
+            return write(lake, table, rows, scope, **more)
 
         monkeypatch.setattr(Lake, "write", fail)
         with pytest.raises(OSError, match=f"the power went at {dying}"):
