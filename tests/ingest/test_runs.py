@@ -142,7 +142,8 @@ def test_a_run_that_dies_anywhere_is_made_up_for(
     lay(crawl)
     config = settings(empty, crawl)
     write = Lake.write
-    for dying in TABLES:
+    # Pictures first: a later run finds none to write, since their lane goes on when another table's dies.
+    for dying in sorted(TABLES, key=lambda table: table != "images"):
 
         def fail(
             lake: Lake, table: str, rows: DataFrame, scope: DataFrame | None = None, *, at: str = dying, **more: Any
