@@ -68,6 +68,7 @@ def one_process(request: Request) -> Answer:
         blocks = [kmeans.Block(at, len(some), f"{folder}/{at}.npy", 0, 0, None) for at, some in enumerate(parts)]
         for block, some in zip(blocks, parts, strict=True):
             np.save(block.path, some)
+            np.save(Path(block.path).with_suffix(".ids.npy"), np.zeros(len(some), "U1"))
         sizes = tuple(ks)
         centres = kmeans.Centres(ks, sizes, np.concatenate([seeds[:k] for k in ks]))
         sums, before, seconds = np.zeros(centres.centroids.shape), None, []
@@ -76,7 +77,9 @@ def one_process(request: Request) -> Answer:
             work = kmeans.Step(_held(centres), before and _held(before), ks, 0, iteration, how)
             shares = [blocks[at::_CORES] for at in range(_CORES)]
             told = list(pool.map(next, [kmeans.each(some, work) for some in shares]))
-            made = told[0].add(told[1]).made
+            whole = told[0].add(told[1])
+            assert not whole.missing
+            made = whole.made
             sums += made.sums
             seconds.append(time.perf_counter() - began)
             before = centres
