@@ -234,6 +234,54 @@ class Judge(_Section):
     good: Share
 
 
+class Behaviour(_Section):
+    attributes: str | None
+    types: Annotated[int, Field(ge=2, le=12)]
+    type_sample: Positive
+    type_iterations: Positive
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    refit_types: bool
+
+
+class Selfie(_Section):
+    min_occurrences: Annotated[int, Field(ge=0)]
+    quarter: Annotated[int, Field(ge=2)]
+    few_selfies: Annotated[int, Field(ge=2)]
+    few_kinds: Annotated[int, Field(ge=2)]
+    folds: Annotated[int, Field(ge=2)]
+    min_users: Annotated[int, Field(ge=4)]
+    max_users: Annotated[int, Field(ge=4)]
+    svm_c: Annotated[float, Field(gt=0)]
+    svm_gamma: Literal["scale", "auto"] | Annotated[float, Field(gt=0)]
+    search: bool
+    shuffles: Annotated[int, Field(ge=0)]
+    shuffle_users: Annotated[int, Field(ge=4)]
+    exceedances: Positive
+    captions: bool
+    caption_sample: Positive
+    threshold_share: Annotated[float, Field(gt=0, lt=1)]
+    vocabulary: Positive
+    caption_words: Positive
+    lstm_width: Positive
+    lstm_epochs: Positive
+    doc2vec_width: Positive
+    doc2vec_epochs: Positive
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+    @model_validator(mode="after")
+    def _users(self) -> Selfie:
+        if self.max_users < self.min_users:
+            raise ValueError(f"max_users: {self.max_users} is below min_users, {self.min_users}")
+        return self
+
+
+class Mlflow(_Section):
+    tracking_uri: str | None
+    experiment: Annotated[str, Field(min_length=1)]
+    held_out: Share
+    min_held_out: Positive
+
+
 class Report(_Section):
     path: str
     examples: Positive
@@ -257,6 +305,9 @@ class Config(_Section):
     clusters: Clusters
     naming: Naming
     judge: Judge
+    behaviour: Behaviour
+    selfie: Selfie
+    mlflow: Mlflow
     report: Report
     spark: Spark
 
@@ -382,6 +433,10 @@ def _takes_text(annotation: Any) -> bool:
     return annotation is str
 
 
+def _takes_number(annotation: Any) -> bool:
+    return any(name in str(annotation) for name in ("int", "float"))
+
+
 def _takes_null(annotation: Any) -> bool:
     return type(None) in get_args(annotation)
 
@@ -399,7 +454,7 @@ def _read_arguments(arguments: Iterable[str]) -> tuple[dict[str, _Given], list[s
             annotation = LEAVES[key]
             if _takes_null(annotation) and text in ("null", ""):
                 value: Any = None
-            elif _takes_text(annotation) and "int" not in str(annotation):
+            elif _takes_text(annotation) and not _takes_number(annotation):
                 value = text
             else:
                 try:

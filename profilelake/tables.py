@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 
 # Added tables and nullable columns raise the minor and are applied when a lake is opened; everything else raises the
 # major and names its migration.
-FORMAT = (1, 0)
+FORMAT = (1, 1)
 FORMAT_PROPERTY = "profilelake.format"
 
 Kind = Literal["append", "upsert", "replace"]
@@ -454,7 +454,109 @@ _TABLES = (
             Column("holding_something_occurrences", "bigint", "Posts with a Holding Something Selfie."),
             Column("face_mask_occurrences", "bigint", "Posts with a Face Mask Selfie."),
             FIT_ID,
+            Column("selfie_fit_id", "string", "The fit of the kinds of selfie; NULL while selfies have no kinds."),
             MISSING,
+            RUN_ID,
+        ),
+    ),
+    Table(
+        "user_type_fits",
+        "The user types: components of the NMF of feature F (paper 1, 5.2.3). They stay until a refit is asked for.",
+        key=("fit_id", "type"),
+        kind="upsert",
+        columns=(
+            _required("fit_id", "string", "The fit of the types."),
+            _required("type", "int", "The type, from 1, the one of most users first."),
+            _required("categories", "array<string>", "Categories of the lake but Selfie, by name."),
+            _required("loadings", "array<double>", "The type's share of each of them; they sum to 1, or are all 0."),
+            _required("name", "string", "Its number and the attribute in which it stands out most."),
+            _required("users", "bigint", "Users of the sample who are of it."),
+            _required("sample_users", "bigint", "Users that the fit was made on."),
+            _required("error", "double", "Frobenius norm of F - WH over that of F, over the sample."),
+            _required("current", "boolean", "Whether user_types rests on it."),
+            _required("category_fit_id", "string", "The fit of the categories that it rests on."),
+            _required("fitted_at", "timestamp", "When it was fitted, UTC."),
+            RUN_ID,
+        ),
+        volatile=("fitted_at",),
+    ),
+    Table(
+        "user_types",
+        "How much a user is of each type, and which type most (paper 1, 5.2.3).",
+        key=("user_id",),
+        kind="replace",
+        cluster_by=("user_id",),
+        columns=(
+            _required("user_id", "string", "The user."),
+            Column("weights", "array<double>", "Weight of each type (element i, from 0, is type i + 1), not negative."),
+            Column("type", "int", "The type of the largest weight, the lowest number on ties; from 1."),
+            Column("fit_id", "string", "The fit of the types (user_type_fits.fit_id)."),
+            MISSING,
+            RUN_ID,
+        ),
+    ),
+    Table(
+        "user_attributes",
+        "The six attributes of a user (paper 1, table 5; conf/attributes.yaml).",
+        key=("user_id", "attribute"),
+        kind="replace",
+        cluster_by=("user_id",),
+        columns=(
+            _required("user_id", "string", "The user."),
+            _required("attribute", "string", "The attribute."),
+            Column("value", "double", "Sum of frequency_without_selfie of its categories; 0 without any of them."),
+            _required("occurrences", "bigint", "Posts with each of its categories, added up."),
+            FIT_ID,
+            MISSING,
+            RUN_ID,
+        ),
+    ),
+    Table(
+        "behaviour_scores",
+        "How likely a user is on the positive side of a task of paper 1, given that they are on one of the two.",
+        key=("user_id", "task", "model_version"),
+        kind="upsert",
+        cluster_by=("user_id",),
+        columns=(
+            _required("user_id", "string", "The user."),
+            _required("task", "string", "R1, ..., R7_<attribute>."),
+            _required("model_version", "string", "Version of the registered model selfie_<task>."),
+            _required("probability", "double", "Calibrated probability of the positive side."),
+            _required("evidence", "bigint", "Occurrences of all categories that the features rest on."),
+            RUN_ID,
+        ),
+        checks={"is_a_probability": "probability BETWEEN 0 AND 1"},
+    ),
+    Table(
+        "training_splits",
+        "Who took part in a training, by user: never compared, so that a later training knows whom no model has seen.",
+        key=("model", "mlflow_run_id", "user_id"),
+        kind="append",
+        columns=(
+            _required("model", "string", "The registered model."),
+            _required("mlflow_run_id", "string", "The tracked run."),
+            _required("user_id", "string", "The user."),
+            Column("label", "int", "1 positive, 0 negative; NULL where the training knows no sides."),
+            _required("part", "string", "train, or held_out."),
+            Column("fold", "int", "Fold of the cross-validation that tested on the user, from 0; NULL: none did."),
+            RUN_ID,
+        ),
+        checks={"part_is_known": "part IN ('train', 'held_out')"},
+    ),
+    Table(
+        "champions",
+        "Which version of a model was live when. One row a model has no end: the champion.",
+        key=("model", "version"),
+        kind="upsert",
+        columns=(
+            _required("model", "string", "The registered model."),
+            _required("version", "string", "Its version."),
+            _required("since", "timestamp", "When it became the champion, UTC."),
+            Column("until", "timestamp", "When another one did, UTC; NULL: it is the champion."),
+            _required("metric", "string", "What it was judged by."),
+            _required("value", "double", "What it reached then."),
+            _required("mlflow_run_id", "string", "The tracked run that made it."),
+            _required("reason", "string", "What it was judged against, and on whom."),
             RUN_ID,
         ),
     ),
@@ -535,7 +637,7 @@ _TABLES = (
             Column("behaviour_outdoor_tendency", "double", "Selfie measure 5."),
             Column("behaviour_holding_something_tendency", "double", "Selfie measure 6."),
             Column("behaviour_face_mask_tendency", "double", "Selfie measure 7."),
-            Column("behaviour_type", "string", "User type (paper 1, 5.2)."),
+            Column("behaviour_type", "string", "User type: its number and name (user_type_fits.name)."),
             Column("behaviour_type_weights", "array<double>", "Weights of the user types."),
             Column(
                 "behaviour_attributes",
@@ -543,6 +645,11 @@ _TABLES = (
                 "Attributes (paper 1, table 5), by name.",
             ),
             Column("behaviour_fit_id", "string", "Fit of the categories."),
+            Column(
+                "behaviour_scores",
+                "array<struct<task: string, probability: double, model_version: string, evidence: bigint>>",
+                "Probability of each selfie behaviour by the champions of the models selfie_<task>, by task.",
+            ),
             Column("behaviour_selfie_fit_id", "string", "Fit of the kinds of selfie."),
             Column(
                 "interests_from_pictures",
@@ -652,6 +759,8 @@ SELECT {scalars},
     c -> concat(c.category, ' ', CAST(round(100 * c.frequency) AS int), ' %')), ', ') AS behaviour_mix,
   array_join(transform(p.behaviour_attributes,
     a -> concat(a.attribute, ' ', CAST(round(a.value, 2) AS string))), ', ') AS behaviour_attributes,
+  array_join(transform(p.behaviour_scores,
+    s -> concat(s.task, ' ', CAST(round(s.probability, 2) AS string))), ', ') AS behaviour_scores,
   array_join(transform(p.interests_from_pictures, d -> d.domain), ', ') AS interests_from_pictures,
   array_join(transform(p.interests_from_tags, d -> d.domain), ', ') AS interests_from_tags,
   array_join(transform(p.preference_categories, c -> c.category), ', ') AS preference_categories,
@@ -661,6 +770,16 @@ FROM {{schema}}.user_profiles p
 
 
 _VIEWS = (
+    View(
+        "behaviour_scores_current",
+        "The rows of behaviour_scores that the champions made.",
+        """
+SELECT s.*
+FROM {schema}.behaviour_scores s
+JOIN {schema}.champions c
+  ON c.model = concat('selfie_', s.task) AND c.version = s.model_version AND c.until IS NULL
+""",
+    ),
     View(
         "v_image_categories",
         "The category of every picture that has one, and of selfies the kind (NULL where selfies have no kinds yet).",

@@ -61,7 +61,8 @@ class NoBf16Error(Exception):
 @dataclass(frozen=True, slots=True)
 class Block:
     """A block that was laid. n: its rows; path: where it lies on the executor that wrote it; largest: the largest
-    absolute number in it; norm: the largest norm of a row; fault: why it cannot be clustered, or None."""
+    absolute number in it; norm: the largest norm of a row around the origin; fault: why it cannot be clustered, or
+    None."""
 
     number: int
     n: int
@@ -97,8 +98,7 @@ def lay(
 
     Args:
         folder: name of the fit's folder in the executor's own.
-        origin: broadcast of a (d,) float32 array, which is taken off every vector: clusters are the same around any
-            origin, and digits are lost by how far away it is.
+        origin: broadcast of the (d,) float32 array that passes take off every vector (see `Centres`).
         precision: that later passes will ask for.
 
     Yields:
@@ -113,12 +113,14 @@ def lay(
         if fault is not None:
             yield _laid(Block(number, 0, "", 0.0, 0.0, fault))
             continue
-        vectors = np.concatenate([part for part in rows if part is not None]) - centre
+        vectors = np.concatenate([part for part in rows if part is not None])
         path = own / f"{number}.npy"
         _save(path, vectors)
         _save(_ids_path(str(path)), np.array(ids, np.str_))
+        largest = float(np.abs(vectors).max())
+        vectors -= centre
         norm = math.sqrt(float(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max()))
-        yield _laid(Block(number, len(vectors), str(path), float(np.abs(vectors).max()), norm, None))
+        yield _laid(Block(number, len(vectors), str(path), largest, norm, None))
 
 
 def _by_block(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, list[str], list[Vectors | None]]]:
@@ -290,12 +292,15 @@ def forget(blocks: Iterable[Block], folder: str) -> Iterator[str]:
 class Centres:
     """The centroids of several k, one after the other.
 
-    ks: in order. sizes: clusters of each (k, or fewer where some ran empty). centroids: (sum of sizes, d) float32.
+    ks: in order. sizes: clusters of each (k, or fewer where some ran empty). centroids: (sum of sizes, d) float32,
+    around `origin`, (d,) float32, which is taken off every row too before the two are multiplied: nearest is nearest
+    around any origin, and digits are lost by how far away it is.
     """
 
     ks: tuple[int, ...]
     sizes: tuple[int, ...]
     centroids: Vectors
+    origin: Vectors
 
     @cached_property
     def bounds(self) -> list[tuple[int, int]]:
@@ -314,10 +319,10 @@ class Arithmetic:
     step: float
 
 
-def labels_of(x: Vectors, centres: Centres, how: Arithmetic) -> Labels:
-    """The nearest centroid of every row for every k, the lowest number on ties: (ks, rows)."""
-    scores = _scores(x, centres.centroids, how)
-    found = np.empty((len(centres.ks), len(x)), np.int32)
+def labels_of(around: Vectors, centres: Centres, how: Arithmetic) -> Labels:
+    """The nearest centroid of every row, given around the origin, for every k, the lowest number on ties: (ks, rows)."""
+    scores = _scores(around, centres.centroids, how)
+    found = np.empty((len(centres.ks), len(around)), np.int32)
     for at, (begin, end) in enumerate(centres.bounds):
         found[at] = scores[:, begin:end].argmin(dim=1).numpy()
     return found
@@ -392,8 +397,10 @@ class Step:
     def look(self, x: Vectors, block: Block, into: Moved) -> None:
         """See `Work`."""
         centres: Centres = self.now.value
-        labels = labels_of(x, centres, self.how)
-        old = None if self.before is None else self._old(x, block, centres.ks)
+        around = x - centres.origin
+        labels = labels_of(around, centres, self.how)
+        old = None if self.before is None else self._old(around, block, centres.ks)
+        del around
         _save(self._state(block, self.iteration), labels)
         with contextlib.suppress(OSError):  # an attempt that comes late makes its own
             os.unlink(self._state(block, self.iteration - 2))
@@ -401,11 +408,11 @@ class Step:
             into.counts[begin:end] += np.bincount(of, minlength=end - begin)
         into.changed += _move(x, labels, old, centres, self.how.step, into.sums)
 
-    def _old(self, x: Vectors, block: Block, ks: Sequence[int]) -> Labels:
+    def _old(self, around: Vectors, block: Block, ks: Sequence[int]) -> Labels:
         """Labels of the iteration before, of the k that go on."""
         held = _load(self._state(block, self.iteration - 1), len(self.before_ks))
-        if held is None or held.shape != (len(self.before_ks), len(x)):
-            held = labels_of(x, self.before.value, self.how)
+        if held is None or held.shape != (len(self.before_ks), len(around)):
+            held = labels_of(around, self.before.value, self.how)
         return np.asarray(held[[self.before_ks.index(k) for k in ks]])
 
     def _state(self, block: Block, iteration: int) -> Path:
@@ -467,10 +474,11 @@ class Farthest:
     def look(self, x: Vectors, block: Block, into: Far) -> None:
         """See `Work`."""
         centres: Centres = self.now.value
-        labels, ids = labels_of(x, centres, self.how), _ids(block)
+        around, ids = x - centres.origin, _ids(block)
+        labels = labels_of(around, centres, self.how)
         found = []
         for most, (begin, end), of in zip(self.most, centres.bounds, labels, strict=True):
-            distances = np.linalg.norm(x - centres.centroids[begin:end][of], axis=1)
+            distances = np.linalg.norm(around - centres.centroids[begin:end][of], axis=1)
             best = np.lexsort((ids, -distances))[:most]
             found.append([(float(distances[at]), str(ids[at]), int(of[at]), np.array(x[at])) for at in best])
         into.add(Far(self.most, found))
@@ -540,12 +548,13 @@ class Summarise:
     def look(self, x: Vectors, block: Block, into: Summary) -> None:
         """See `Work`."""
         centres: Centres = self.now.value
-        scores, ids = _scores(x, centres.centroids, self.how).numpy(), _ids(block)
-        squares = np.einsum("ij,ij->i", x, x, dtype=np.float64)
+        around, ids = x - centres.origin, _ids(block)
+        scores = _scores(around, centres.centroids, self.how).numpy()
+        squares = np.einsum("ij,ij->i", around, around, dtype=np.float64)
         clusters, distances, names = [into.cluster], [into.distance], [into.image_id]
         for begin, end in centres.bounds:
             own_centres = centres.centroids[begin:end]
-            label, own, other = two_nearest(x, squares, own_centres, scores[:, begin:end])
+            label, own, other = two_nearest(around, squares, own_centres, scores[:, begin:end])
             values = (silhouettes(own, other), own, own**2)
             into.sums[begin:end, 0] += np.bincount(label, minlength=end - begin)
             for column, (value, step) in enumerate(zip(values, self.steps, strict=True), 1):

