@@ -468,8 +468,8 @@ def _lloyd(
 def _renewed(
     laid: _Laid, means: Mapping[int, Doubles], sums: Doubles, counts: npt.NDArray[np.int64], how: Arithmetic
 ) -> tuple[dict[int, Doubles], set[int], dict[int, str]]:
-    """The new means of the clusters, by k; the k of which some began anew; and why some k have none. Clusters without rows
-    begin anew from the rows that are farthest from their centroids, which leave theirs (scikit-learn's
+    """The new means of the clusters, by k; the k of which some began anew; and why some k have none. Clusters without
+    rows begin anew from the rows that are farthest from their centroids, which leave theirs (scikit-learn's
     `_relocate_empty_clusters`)."""
     ends = itertools.accumulate(map(len, means.values()))
     spans = {k: (end - len(means[k]), end) for k, end in zip(means, ends, strict=True)}
