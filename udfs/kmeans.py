@@ -320,7 +320,7 @@ class Arithmetic:
 
 
 def labels_of(around: Vectors, centres: Centres, how: Arithmetic) -> Labels:
-    """The nearest centroid of every row (given around the origin) for every k, the lowest number on ties: (ks, rows)."""
+    """The nearest centroid for every k, the lowest number on ties, of rows around the origin: (ks, rows)."""
     scores = _scores(around, centres.centroids, how)
     found = np.empty((len(centres.ks), len(around)), np.int32)
     for at, (begin, end) in enumerate(centres.bounds):
