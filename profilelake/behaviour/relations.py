@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +22,18 @@ from scipy.spatial import distance
 
 from profilelake.behaviour import effects, published
 from profilelake.behaviour.effects import Effect, Moments
-from profilelake.behaviour.features import SELFIE, TENDENCIES
-from profilelake.behaviour.figures import FigureRow
-from profilelake.behaviour.tasks import Sides
+from profilelake.behaviour.features import SELFIE
+from profilelake.behaviour.figures import MEASURES, TENDENCIES, FigureRow
 
-MEASURES = ("selfie_frequency", "selfie_inertia", "selfie_singleness", *TENDENCIES)
+if TYPE_CHECKING:
+    from profilelake.behaviour.tasks import Sides
+
 # Tasks whose two sides are a figure, and what I and S they have as sub-figures.
 TWO_SIDES = {"figure 4": "R1", "figure 5": "R2", "figure 6": "R3"}
 HABITS = {"I": "other_inertia", "S": "other_singleness"}
 _WITH_HABITS = ("figure 5", "figure 6")
 # Tasks of figure 8: those of people and places, then those of things.
-FIGURE_8 = ("R4", "R5", "R6_holding_something", "R6_face_mask")
+FIGURE_8 = tuple(TENDENCIES)
 SHOWN = 24  # categories of figure 8 (paper 1, 5.2.2)
 ALL = "all users"
 
@@ -280,12 +282,22 @@ def correlations(study: Study) -> list[FigureRow]:
         .join(study.user_categories.select("user_id", "category", "frequency"), on="user_id", how="inner")
         .groupBy("user_id")
         .agg(has.alias("has"))
-        .select(array_to_vector(F.array(*[F.coalesce(F.col("has")[name], F.lit(0.0)) for name in names])).alias("v"))
+        .select(
+            array_to_vector(
+                F.array(*[F.coalesce(F.try_element_at("has", F.lit(name)), F.lit(0.0)) for name in names])
+            ).alias("v")
+        )
     )
     n = study.users.count()
     if n < 2:
         return [FigureRow("figure 3", "note", 0.0, None, n=n, label="fewer than two users")]
     matrix = np.asarray(Correlation.corr(vectors, "v").collect()[0][0].toArray(), dtype=np.float64)
+    return correlation_rows(names, matrix, n)
+
+
+def correlation_rows(names: Sequence[str], matrix: NDArray[np.float64], n: int) -> list[FigureRow]:
+    """Rows of figure 3 from the coefficients (categories, categories), NaN where a category has no spread."""
+    matrix = matrix.copy()
     constant = np.isnan(matrix).sum(axis=0) >= max(1, len(names) - 1)
     matrix[constant, :] = matrix[:, constant] = np.nan
     order = [*_neighbours(matrix, np.flatnonzero(~constant)), *np.flatnonzero(constant)]
