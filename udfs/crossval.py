@@ -21,7 +21,6 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from threadpoolctl import threadpool_limits
 
 from udfs.worker_start import settle
 
@@ -152,7 +151,8 @@ def shuffled(y: Labels, seed: int, name: str, number: int) -> Labels:
 
 
 def run(units: Iterable[Sequence[Unit]], cells: Mapping[int, Held]) -> Iterator[tuple[Unit, Labels | int]]:
-    """For `mapPartitions`: every unit with its result, `predict_fold` of a fold, `correct` of a shuffle. Single thread.
+    """For `mapPartitions`: every unit with its result, `predict_fold` of a fold, `correct` of a shuffle. On one thread:
+    neither libsvm nor the other steps know more.
 
     Args:
         units: what to compute, in groups.
@@ -162,8 +162,7 @@ def run(units: Iterable[Sequence[Unit]], cells: Mapping[int, Held]) -> Iterator[
         CellError: a unit fails.
     """
     settle()
-    # Spark gives a task one core; parameters and finiteness were looked at when the cells were made
-    with threadpool_limits(1), config_context(skip_parameter_validation=True):
+    with config_context(skip_parameter_validation=True):
         for unit in itertools.chain.from_iterable(units):
             yield unit, _result(unit, cells[unit.cell].value)
 
