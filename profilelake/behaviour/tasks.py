@@ -196,13 +196,13 @@ def sides(users: DataFrame, task: Task, rules: config.Selfie) -> Sides:
     label, reason = F.lit(None).cast("int"), None
     if last is not None and first is not None:
         if last["value"] == first["value"]:
-            reason = f"the last positive and the first negative user have the same {task.measure}, {last['value']:g}"
+            reason = f"the last positive and the first negative user both have {last['value']:g}: no sides"
         else:
             positive = _first_up_to("value", last, descending=True)
             between = _first_up_to("value", first, descending=True) & (F.col("user_id") != first["user_id"])
             label = F.when(positive, 1).when(~between, 0)
     if 2 * each < rules.min_users:
-        reason = f"{2 * each} labelled users, a quarter of {n} on each side; a figure needs {rules.min_users}"
+        reason = f"{2 * each} labelled users of {n} that have what {task.name} ranks; a figure needs {rules.min_users}"
     return Sides(
         frame=ranked.select("user_id", "value", label.alias("label")),
         n=n,
@@ -214,7 +214,7 @@ def sides(users: DataFrame, task: Task, rules: config.Selfie) -> Sides:
 
 
 def _evidence(task: Task) -> Column:
-    total = F.lit(0).cast("bigint")
+    total: Column = F.lit(0).cast("bigint")
     for name in task.drop_by:
         total = total + F.coalesce(F.col(name), F.lit(0))
     return total
@@ -236,22 +236,25 @@ def _at_ranks(frame: DataFrame, by: Column, wanted: Callable[[int], Sequence[int
     placed = frame.orderBy(by, F.asc("user_id")).withColumn("place", F.monotonically_increasing_id())
     placed = placed.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        ranges = placed.groupBy(F.shiftright("place", 33).alias("number")).count().orderBy("number").collect()
-        places: list[int | None] = []
-        for rank in wanted(sum(row["count"] for row in ranges)):
-            left, place = rank - 1, None
-            for row in ranges:
-                if 0 <= left < row["count"]:
-                    place = (row["number"] << 33) + left
-                left -= row["count"]
-            places.append(place)
-        found = {
-            row["place"]: row
-            for row in placed.where(F.col("place").isin([p for p in places if p is not None])).collect()
-        }
+        counted = placed.groupBy(F.shiftright("place", 33).alias("number")).count().orderBy("number").collect()
+        ranges = [(row["number"], row["count"]) for row in counted]
+        n = sum(rows for _, rows in ranges)
+        places = [_place(ranges, rank) for rank in wanted(n)]
+        found = placed.where(F.col("place").isin([place for place in places if place is not None])).collect()
     finally:
         placed.unpersist()
-    return sum(row["count"] for row in ranges), [None if place is None else found[place] for place in places]
+    by_place = {row["place"]: row for row in found}
+    return n, [None if place is None else by_place[place] for place in places]
+
+
+def _place(ranges: Sequence[tuple[int, int]], rank: int) -> int | None:
+    """The id of the row at a rank, from 1, given the ranges' numbers and rows."""
+    left = rank - 1
+    for number, rows in ranges:
+        if 0 <= left < rows:
+            return (number << 33) + left
+        left -= rows
+    return None
 
 
 def columns(feature_set: str, categories: Sequence[str]) -> tuple[str, ...]:
