@@ -222,8 +222,9 @@ def _evidence(task: Task) -> Column:
 
 def _first_up_to(by: str, cut: Row, *, descending: bool) -> Column:
     """Whether a row is in an order of `by`, then `user_id` ascending, no further than the cut."""
-    before = F.col(by) > cut[by] if descending else F.col(by) < cut[by]
-    return before | ((F.col(by) == cut[by]) & (F.col("user_id") <= cut["user_id"]))
+    before: Column = F.col(by) > cut[by] if descending else F.col(by) < cut[by]
+    tied: Column = (F.col(by) == cut[by]) & (F.col("user_id") <= cut["user_id"])
+    return before | tied
 
 
 def _at_ranks(frame: DataFrame, by: Column, wanted: Callable[[int], Sequence[int]]) -> tuple[int, list[Row | None]]:
