@@ -1,0 +1,1 @@
+"""What trainings share: cross-validation with permutation tests, tracking, splits by user, the gate for champions."""
