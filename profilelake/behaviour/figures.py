@@ -25,6 +25,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 SIGNIFICANT = 0.05
 FIGURES = ("figure 3", "figure 4", "figure 5", "figure 6", "figure 8", "figure 9", "figure 10")
 
+# Series that hold no values but what is said of them. No category, attribute or task is called so.
+NOTE, AXIS, MEAN = "@note", "@axis", "@mean"
+
 # The two sides of figures 4 to 6, as the paper calls them (section 5.2.1).
 SIDES = {
     "figure 4": ("selfie addicts", "nonaddicts"),
@@ -68,7 +71,7 @@ _TASK_LOOKS = {
 _TYPE_LOOKS = [(_BLUE, "o"), (_VERMILION, "s"), (_GREEN, "^"), (_PURPLE, "D"), ("#8a6d00", "v"), (_INK, "P")]
 _WIDTH = 10.0  # inches
 _ROW = 0.2
-_SETTINGS = {
+_SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "text.color": _INK,
@@ -168,7 +171,7 @@ def _series(figure: str, rows: Sequence[FigureRow]) -> dict[str, list[FigureRow]
 
 def _holds(series: str) -> bool:
     """Whether a series holds values, not what is said about them."""
-    return series != "axis" and not series.endswith("note")
+    return series != AXIS and not series.startswith(NOTE)
 
 
 def _page(figure: str, height: float, caption: str, width: float = _WIDTH) -> Figure:
@@ -187,7 +190,7 @@ def _nothing(figure: str, series: Series) -> Figure:
 
 
 def _reasons(series: Series) -> list[str]:
-    return [row.label or "" for name in sorted(series) for row in series[name] if name.endswith("note")]
+    return [row.label or "" for name in sorted(series) for row in series[name] if name.startswith(NOTE)]
 
 
 _PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
@@ -291,7 +294,7 @@ def _two_sides(figure: str, series: Series) -> Figure:
     page = _page(figure, main + below + 1.55, caption)
     whole = page.add_gridspec(2 if habits else 1, 1, height_ratios=[main, below] if habits else [main])
     upper = whole[0].subgridspec(1, 2, width_ratios=[3, 2])
-    means, effect = (page.add_subplot(cell) for cell in upper)
+    means, effect = (page.add_subplot(upper[i]) for i in range(2))
     _side_by_side(means, series, "", count)
     _names(means, series["effect"], series["p holm"])
     means.xaxis.set_major_formatter(_PERCENT)
@@ -308,8 +311,8 @@ def _two_sides(figure: str, series: Series) -> Figure:
     effect.set_xlabel(f"←  {_without(sides[1])} more      {_without(sides[0])} more  →")
     if habits:
         lower = whole[1].subgridspec(1, len(habits))
-        for habit, cell in zip(habits, lower, strict=True):
-            _habit(page.add_subplot(cell), series, habit, sides if habit == habits[0] else ("", ""))
+        for i, habit in enumerate(habits):
+            _habit(page.add_subplot(lower[i]), series, habit, sides if i == 0 else ("", ""))
     return page
 
 
@@ -447,10 +450,10 @@ def _heatmap(figure: str, series: Series) -> Figure:
                           color="white" if abs(r) > 0.65 * reach else _INK)  # fmt: skip
     else:
         for marker, strong in (("+", matrix >= reach / 2), ("_", matrix <= -reach / 2)):
-            i, j = np.nonzero(strong)
-            axes.scatter(j, i, s=9, marker=marker, color="white", linewidths=0.9)
+            lines, columns = np.nonzero(strong)
+            axes.scatter(columns, lines, s=9, marker=marker, color="white", linewidths=0.9)
     bar = page.colorbar(image, ax=axes, shrink=0.5, aspect=28, pad=0.015)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.set_label("r")
     return page
 
@@ -476,7 +479,7 @@ def _look(place: int) -> tuple[str, str]:
 
 
 def _radars(figure: str, series: Series) -> Figure:
-    attributes = [row.label or "" for row in series["axis"] if (row.label or "") in series]
+    attributes = [row.label or "" for row in series[AXIS] if (row.label or "") in series]
     types = _types(series)
     columns = min(3, len(types))
     lines = -(-len(types) // columns)
@@ -491,7 +494,7 @@ def _radars(figure: str, series: Series) -> Figure:
         own = [_at(series[attribute], number) for attribute in attributes]
         values = np.array([_finite(row.y if row else None) for row in own])
         colour, marker = _look(place)
-        ring = np.append(np.arange(len(attributes)), 0) if attributes else []
+        ring = np.arange(len(attributes) + 1) % max(1, len(attributes))
         axes.fill(angles, np.nan_to_num(values), color=colour, alpha=0.22, linewidth=0)
         axes.plot(
             angles[ring],
@@ -522,7 +525,7 @@ def _radars(figure: str, series: Series) -> Figure:
 
 
 def _spoke(series: Series, attribute: str, number: int) -> str:
-    mean = _at(series.get(f"{attribute} mean", ()), number)
+    mean = _at(series.get(f"{MEAN} {attribute}", ()), number)
     return _short(attribute, 18) + ("" if mean is None or mean.y is None else f"\n{100 * mean.y:.0f} %")
 
 
@@ -627,7 +630,7 @@ def _heatmap_said(figure: str, series: Series) -> str:
 def _radars_said(figure: str, series: Series) -> str:
     said = []
     for number, name in _types(series):
-        own = [(row.label or "", _at(series.get(row.label or "", ()), number)) for row in series.get("axis", ())]
+        own = [(row.label or "", _at(series.get(row.label or "", ()), number)) for row in series.get(AXIS, ())]
         most = [attribute for attribute, at in own if at is not None and at.y == 1]
         said.append(f"{_titled(number, name)} has most of {', '.join(most) or 'nothing'}.")
     return " ".join(said)

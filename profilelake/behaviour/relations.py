@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,14 @@ from scipy.spatial import distance
 from profilelake.behaviour import effects, published
 from profilelake.behaviour.effects import Effect, Moments
 from profilelake.behaviour.features import SELFIE
-from profilelake.behaviour.figures import MEASURES, TENDENCIES, FigureRow
+from profilelake.behaviour.figures import AXIS, HABITS, MEAN, MEASURES, NOTE, TENDENCIES, FigureRow
 
 if TYPE_CHECKING:
     from profilelake.behaviour.tasks import Sides
 
 # Tasks whose two sides are a figure, and what I and S they have as sub-figures.
 TWO_SIDES = {"figure 4": "R1", "figure 5": "R2", "figure 6": "R3"}
-HABITS = {"I": "other_inertia", "S": "other_singleness"}
+_HABIT_COLUMNS = dict(zip(HABITS, ("other_inertia", "other_singleness"), strict=True))
 _WITH_HABITS = ("figure 5", "figure 6")
 # Tasks of figure 8: those of people and places, then those of things.
 FIGURE_8 = tuple(TENDENCIES)
@@ -38,7 +38,7 @@ SHOWN = 24  # categories of figure 8 (paper 1, 5.2.2)
 ALL = "all users"
 
 _POSITIVE, _NEGATIVE, _REST = "positive", "negative", "rest"
-_SIZE = "n"  # the feature that every user has, so its count is the group's size
+_SIZE = "@n"  # the feature that every user has, so its count is the group's size
 _SEVERAL = 2  # faces from which on a selfie is multi-face
 
 
@@ -97,7 +97,7 @@ def numbers(study: Study) -> list[FigureRow]:
 # -- figures 4, 5, 6 and 8: two groups of users ----------------------------------------------------------------------
 
 Groups = Mapping[str, Mapping[str, Moments]]
-"""Group -> feature -> moments. A feature is a category, `I:`, `S:` (no category is called so) or `n`."""
+"""Group -> feature -> moments. A feature is a category, `@I`, `@S` or `@n`: no category's name begins with @."""
 
 
 def moments(study: Study) -> dict[str, dict[str, dict[str, Moments]]]:
@@ -141,14 +141,14 @@ def _features(study: Study) -> DataFrame:
     frequency = study.user_categories.where(F.col("category") != SELFIE).select(
         "user_id", F.col("category").alias("feature"), F.col("frequency_without_selfie").alias("value")
     )
-    own = {_SIZE: F.lit(1.0), **{_habit(name): F.col(column) for name, column in HABITS.items()}}
+    own = {_SIZE: F.lit(1.0), **{_habit(name): F.col(column) for name, column in _HABIT_COLUMNS.items()}}
     entries = F.array(*[F.struct(F.lit(name).alias("feature"), value.alias("value")) for name, value in own.items()])
     habits = study.users.select("user_id", F.inline(entries))
     return frequency.unionByName(habits).where(F.col("value").isNotNull())
 
 
 def _habit(name: str) -> str:
-    return f"{name}:"
+    return f"@{name}"
 
 
 def _moments(column: str, name: str = "") -> list[Column]:
@@ -171,12 +171,12 @@ def two_sides(figure: str, study: Study, groups: Groups) -> list[FigureRow]:
     Series, with the category as `label` and its place as x, the one that the positive side posts most beyond the other
     (in Hedges' g) first, those without a g last: `positive`, `negative` (mean with its interval), `effect` (g with its
     interval), `p` (Welch) and `p holm`, corrected over all features of the figure. In figures 5 and 6 the features I
-    and S have the same series behind `I ` and `S `. Sides that could not be told apart have the one series `note`.
+    and S have the same series behind `I ` and `S `. Sides that could not be told apart have the one series `@note`.
     """
     reason = study.sides[TWO_SIDES[figure]].reason
     one, other = groups.get(_POSITIVE), groups.get(_NEGATIVE)
     if reason or one is None or other is None:
-        return [FigureRow(figure, "note", 0.0, None, label=reason or "a side has no users")]
+        return [FigureRow(figure, NOTE, 0.0, None, label=reason or "a side has no users")]
     habits = [_habit(name) for name in HABITS] if figure in _WITH_HABITS else []
     features = [*study.categories, *habits]
     pairs = {name: (one.get(name, Moments()), other.get(name, Moments())) for name in features}
@@ -184,9 +184,9 @@ def two_sides(figure: str, study: Study, groups: Groups) -> list[FigureRow]:
     corrected = dict(zip(features, effects.holm([between[name].p for name in features]), strict=True))
     ordered = sorted(study.categories, key=lambda name: _strongest_first(between[name], name))
     rows: list[FigureRow] = []
-    for prefix, names in (("", ordered), *((f"{habit[0]} ", [habit]) for habit in habits)):
+    for prefix, names in (("", ordered), *((f"{habit[1:]} ", [habit]) for habit in habits)):
         for x, name in enumerate(names):
-            label = name.rstrip(":") if name in habits else name
+            label = name.removeprefix("@")
             for series, of in zip((_POSITIVE, _NEGATIVE), pairs[name], strict=True):
                 rows.append(_mean(figure, prefix + series, x, of, label))
             rows += _test(figure, prefix, x, between[name], corrected[name], sum(of.n for of in pairs[name]), label)
@@ -223,14 +223,15 @@ def tendencies(study: Study, tasks: Mapping[str, Groups]) -> list[FigureRow]:
     `<task>` (mean of its top quarter with its interval), `<task> effect`, `<task> p`, `<task> p holm`. A group cannot
     be tested against one that holds it, so these three compare the top quarter with all other users: the difference has
     the same sign and is 0 where the other is. Holm's correction is over all categories and tasks, since those shown are
-    chosen by their difference. A task without a quarter has the one row `<task> note`.
+    chosen by their difference. A task without a quarter has the one row `@note <task>`.
     """
     rows = [
-        FigureRow("figure 8", f"{task} note", 0.0, None, label=study.sides[task].reason or "nobody is outside of it")
+        FigureRow("figure 8", f"{NOTE} {task}", 0.0, None, label=_why(study, task))
         for task, groups in tasks.items()
         if study.sides[task].reason or not {_POSITIVE, _REST} <= set(groups)
     ]
-    whole = {task: tasks[task] for task in tasks if f"{task} note" not in {row.series for row in rows}}
+    without = {row.series for row in rows}
+    whole = {task: tasks[task] for task in tasks if f"{NOTE} {task}" not in without}
     if not whole:
         return rows
     first = next(iter(whole.values()))
@@ -248,6 +249,10 @@ def tendencies(study: Study, tasks: Mapping[str, Groups]) -> list[FigureRow]:
             rows.append(_mean("figure 8", task, x, top, name))
             rows += _test("figure 8", f"{task} ", x, between[task, name], corrected[task, name], n, name)
     return rows
+
+
+def _why(study: Study, task: str) -> str:
+    return f"{TENDENCIES[task]}: {study.sides[task].reason or 'nobody is outside of the quarter'}"
 
 
 def _most_differing(
@@ -290,7 +295,7 @@ def correlations(study: Study) -> list[FigureRow]:
     )
     n = study.users.count()
     if n < 2:
-        return [FigureRow("figure 3", "note", 0.0, None, n=n, label="fewer than two users")]
+        return [FigureRow("figure 3", NOTE, 0.0, None, n=n, label="fewer than two users")]
     matrix = np.asarray(Correlation.corr(vectors, "v").collect()[0][0].toArray(), dtype=np.float64)
     return correlation_rows(names, matrix, n)
 
@@ -349,12 +354,12 @@ def type_moments(study: Study) -> TypeMoments:
 def attributes_by_type(study: Study, types: TypeMoments) -> list[FigureRow]:
     """Figure 9: the mean of each attribute over a type's users, brought to 0..1 over the types.
 
-    Series: `axis` (x the attribute's place, `label` its name); for each attribute, with the type's name as `label` and
-    its number as x, `<attribute>` (the normalised value, n the type's users) and `<attribute> mean` (the mean with its
-    interval). An attribute that is equal in all types is 0 in each, and a row of `note` says so; one that no user has
-    is NULL.
+    Series: `@axis` (x the attribute's place, `label` its name); for each attribute, with the type's name as `label` and
+    its number as x, `<attribute>` (the normalised value, n the type's users) and `@mean <attribute>` (the mean with its
+    interval). An attribute that is equal in all types is 0 in each, and a row of `@note` says so; one that no user has
+    has no rows.
     """
-    rows = [FigureRow("figure 9", "axis", float(i), None, label=name) for i, name in enumerate(study.attributes)]
+    rows = [FigureRow("figure 9", AXIS, float(i), None, label=name) for i, name in enumerate(study.attributes)]
     flat, unknown = [], []
     for i, attribute in enumerate(study.attributes):
         by_type = {number: types.of[number, f"attribute_{i}"] for number in types.users}
@@ -364,10 +369,10 @@ def attributes_by_type(study: Study, types: TypeMoments) -> list[FigureRow]:
         for number, value in _normalised(means).items():
             of = by_type[number]
             rows.append(FigureRow("figure 9", attribute, float(number), value, n=of.n, label=_name(study, number)))
-            rows.append(_mean("figure 9", f"{attribute} mean", number, of, _name(study, number)))
+            rows.append(_mean("figure 9", f"{MEAN} {attribute}", number, of, _name(study, number)))
     notes = [f"equal in all types, so 0: {', '.join(flat)}"] if flat else []
     notes += [f"no category of it in this lake: {', '.join(unknown)}"] if unknown else []
-    return rows + [FigureRow("figure 9", "note", float(i), None, label=text) for i, text in enumerate(notes)]
+    return rows + [FigureRow("figure 9", NOTE, float(i), None, label=text) for i, text in enumerate(notes)]
 
 
 def _normalised(means: Mapping[int, float]) -> dict[int, float]:
@@ -410,7 +415,7 @@ def rankings(study: Study, limit: int, seed: int) -> list[EvaluationRow]:
     """
     types = type_moments(study)
     columns = [*MEASURES, *(f"attribute_{i}" for i in range(len(study.attributes)))]
-    drawn = (
+    drawn: Any = (
         study.users.select("user_id", *columns)
         .orderBy(F.xxhash64("user_id", F.lit(seed)), "user_id")
         .limit(limit)

@@ -23,7 +23,7 @@ ATTRIBUTES = {
     "WeChat": ("WeChat Moment", "Motto", "WeChat Expression", "QR-code", "WeChat Wallet", "Chat Screenshot"),
     "Food": ("Snack", "Fruit & Cake", "Meal"),
 }
-TYPES = {1: "1 Travel", 2: "2 Cosmetic", 3: "3 Living Goods", 4: "4 WeChat", 5: "5 Children"}
+TYPES = {1: "1: Travel", 2: "2: Cosmetic", 3: "3: Living Goods", 4: "4: WeChat", 5: "5: Children"}
 
 
 @dataclass
@@ -53,7 +53,7 @@ def rows(users: int = 283, seed: int = 3) -> list[FigureRow]:
     kinds = rng.choice(list(TYPES), users, p=[0.26, 0.24, 0.2, 0.18, 0.12])
     liking = np.full((6, len(OTHERS)), 0.5)
     for number, name in TYPES.items():
-        for category in ATTRIBUTES[name[2:]]:
+        for category in ATTRIBUTES[name[3:]]:
             liking[number, OTHERS.index(category)] = 3.0
     shares = np.array([rng.dirichlet(liking[kind]) for kind in kinds])
     bent = rng.normal(size=users)
@@ -79,8 +79,8 @@ def rows(users: int = 283, seed: int = 3) -> list[FigureRow]:
         other = ("rest", ~positive) if task in relations.FIGURE_8 else ("negative", negative)
         groups[task] = {
             name: {category: moments(shares[own, i]) for i, category in enumerate(OTHERS)}
-            | {"I:": moments(1.1 + 0.4 * rng.random(own.sum()) + 0.1 * (name == "positive"))}
-            | {"S:": moments(0.3 + 0.4 * rng.random(own.sum()) - 0.05 * (name == "positive"))}
+            | {"@I": moments(1.1 + 0.4 * rng.random(own.sum()) + 0.1 * (name == "positive"))}
+            | {"@S": moments(0.3 + 0.4 * rng.random(own.sum()) - 0.05 * (name == "positive"))}
             for name, own in (("positive", positive), other)
         }
     for figure, task in relations.TWO_SIDES.items():
