@@ -581,6 +581,7 @@ _TABLES = (
             Column("baseline", "double", "What chance or the majority gives."),
             Column("published", "double", "The paper's figure."),
             Column("mlflow_run_id", "string", "The tracked run."),
+            Column("note", "string", "Why there is no value, or what else a reader should know."),
         ),
     ),
     Table(

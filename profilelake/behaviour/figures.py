@@ -487,7 +487,7 @@ def _radars(figure: str, series: Series) -> Figure:
         "Mean of each attribute over a type’s users, brought to 0..1 over the types (1: the type that has most of it); "
         f"in per cent the mean itself, as share of posting without selfies.{_notes(series)}"
     )
-    page = _page(figure, 3.2 * lines + 0.9, caption)
+    page = _page(figure, 3.3 * lines + 0.9, caption)
     angles = np.linspace(0, 2 * np.pi, len(attributes), endpoint=False)
     for place, (number, name) in enumerate(types):
         axes: Any = page.add_subplot(lines, columns, place + 1, projection="polar")
@@ -516,11 +516,9 @@ def _radars(figure: str, series: Series) -> Figure:
         axes.tick_params(axis="x", pad=2, labelsize=8, labelcolor=_INK)
         axes.spines["polar"].set_color(_BLANK)
         n = max((row.n or 0 for row in own if row), default=0)
-        for text, above, size, ink, weight in (
-            (_short(_titled(number, name)), 1.32, 10.5, colour, "bold"),
-            (f"n = {n:,} users", 1.235, 8, _FAINT, "normal"),
-        ):
-            axes.text(0.5, above, text, transform=axes.transAxes, ha="center", fontsize=size, color=ink, weight=weight)
+        axes.set_title(_short(_titled(number, name)), loc="center", fontsize=10.5, color=colour, y=1.0, pad=50)
+        said = f"n = {n:,} users"
+        axes.text(0.5, 1.225, said, transform=axes.transAxes, ha="center", fontsize=8, color=_FAINT)
     return page
 
 

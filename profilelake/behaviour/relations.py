@@ -40,6 +40,7 @@ ALL = "all users"
 _POSITIVE, _NEGATIVE, _REST = "positive", "negative", "rest"
 _SIZE = "@n"  # the feature that every user has, so its count is the group's size
 _SEVERAL = 2  # faces from which on a selfie is multi-face
+FACES = ("One-face Selfie", "Multi-face Selfie")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class EvaluationRow:
     n: int | None = None
     baseline: float | None = None
     published: float | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Study:
         categories: the lake's, without Selfie.
         attributes: in the order in which they are shown.
         type_names: type -> its name (`user_type_fits.name`), of the current fit.
-        sides: task -> its two sides; a task without is left out.
+        sides: task -> its two sides; where it has none, the figure says why.
     """
 
     users: DataFrame
@@ -88,8 +90,8 @@ def numbers(study: Study) -> list[FigureRow]:
     found = moments(study)
     rows = correlations(study)
     for figure, task in TWO_SIDES.items():
-        rows += two_sides(figure, study, found[task]) if task in found else []
-    rows += tendencies(study, {task: found[task] for task in FIGURE_8 if task in found})
+        rows += two_sides(figure, study, found.get(task, {}))
+    rows += tendencies(study, {task: found.get(task, {}) for task in FIGURE_8})
     types = type_moments(study)
     return rows + attributes_by_type(study, types) + measures_by_type(study, types)
 
@@ -173,10 +175,10 @@ def two_sides(figure: str, study: Study, groups: Groups) -> list[FigureRow]:
     interval), `p` (Welch) and `p holm`, corrected over all features of the figure. In figures 5 and 6 the features I
     and S have the same series behind `I ` and `S `. Sides that could not be told apart have the one series `@note`.
     """
-    reason = study.sides[TWO_SIDES[figure]].reason
+    reason = _reason(study, TWO_SIDES[figure])
     one, other = groups.get(_POSITIVE), groups.get(_NEGATIVE)
     if reason or one is None or other is None:
-        return [FigureRow(figure, NOTE, 0.0, None, label=reason or "a side has no users")]
+        return [FigureRow(figure, NOTE, 0.0, None, label=reason or "a side has no users in it")]
     habits = [_habit(name) for name in HABITS] if figure in _WITH_HABITS else []
     features = [*study.categories, *habits]
     pairs = {name: (one.get(name, Moments()), other.get(name, Moments())) for name in features}
@@ -191,6 +193,11 @@ def two_sides(figure: str, study: Study, groups: Groups) -> list[FigureRow]:
                 rows.append(_mean(figure, prefix + series, x, of, label))
             rows += _test(figure, prefix, x, between[name], corrected[name], sum(of.n for of in pairs[name]), label)
     return rows
+
+
+def _reason(study: Study, task: str) -> str | None:
+    """Why a task has no two sides; None where it has."""
+    return study.sides[task].reason if task in study.sides else "there are no two sides to compare"
 
 
 def _strongest_first(between: Effect, name: str) -> tuple[bool, float, str]:
@@ -228,7 +235,7 @@ def tendencies(study: Study, tasks: Mapping[str, Groups]) -> list[FigureRow]:
     rows = [
         FigureRow("figure 8", f"{NOTE} {task}", 0.0, None, label=_why(study, task))
         for task, groups in tasks.items()
-        if study.sides[task].reason or not {_POSITIVE, _REST} <= set(groups)
+        if _reason(study, task) or not {_POSITIVE, _REST} <= set(groups)
     ]
     without = {row.series for row in rows}
     whole = {task: tasks[task] for task in tasks if f"{NOTE} {task}" not in without}
@@ -252,7 +259,7 @@ def tendencies(study: Study, tasks: Mapping[str, Groups]) -> list[FigureRow]:
 
 
 def _why(study: Study, task: str) -> str:
-    return f"{TENDENCIES[task]}: {study.sides[task].reason or 'nobody is outside of the quarter'}"
+    return f"{TENDENCIES[task]}: {_reason(study, task) or 'nobody is outside of the quarter'}"
 
 
 def _most_differing(
@@ -499,7 +506,7 @@ def pictures(
             if kind:
                 by_kind[kind] = by_kind.get(kind, 0) + row["count"]
         if row["several"] is not None:
-            faces = "Multi-face Selfie" if row["several"] else "One-face Selfie"
+            faces = FACES[int(row["several"])]
             by_faces[faces] = by_faces.get(faces, 0) + row["count"]
     counted = [
         *(("table 1", "category", name, count, published.TABLE_1.get(name)) for name, count in by_category.items()),
