@@ -313,7 +313,7 @@ def _habits_said(habits: Habits) -> list[tuple[str, str]]:
         for name, value in known
     )
     likely = ", ".join(f"{_lover(task)} {_percent(value)}" for task, value, _ in habits.scores)
-    said = (("Type", habits.type or ""), ("Cares about", shares), ("Selfies", measured), ("Likely to be", likely))
+    said = (("Type", habits.type or ""), ("Cares about", shares), ("Selfies", measured), ("Probability", likely))
     return [(what, text) for what, text in said if text]
 
 
