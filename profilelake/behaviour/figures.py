@@ -24,6 +24,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
 SIGNIFICANT = 0.05
+SHOWN = 24  # categories of figure 8 (paper 1, 5.2.2)
 FIGURES = ("figure 3", "figure 4", "figure 5", "figure 6", "figure 8", "figure 9", "figure 10")
 
 # Series that hold no values but what is said of them. No category, attribute or task is called so.
@@ -374,10 +375,10 @@ def _tendencies(figure: str, series: Series) -> Figure:
     tasks = [task for task in TENDENCIES if task in series]
     count = len(everybody)
     sizes = ", ".join(f"{max(row.n or 0 for row in series[task]):,} of {TENDENCIES[task]}" for task in tasks)
+    most = f"Shown are the {count} categories whose means differ most. " if count == SHOWN else ""
     caption = (
         f"Mean F of the top quarters ({sizes}) and of all {max(row.n or 0 for row in everybody):,} users; Hedges’ g "
-        f"between a top quarter and all other users.\nShown are the {count} categories whose means differ most. {_SAID}"
-        f"{_notes(series)}"
+        f"between a top quarter and all other users.\n{most}{_SAID}{_notes(series)}"
     )
     page = _page(figure, 2.3 + 0.27 * count, caption, width=12.0)
     grid = page.add_gridspec(1, 1 + len(tasks), width_ratios=[2.6, *([1] * len(tasks))])
