@@ -557,6 +557,7 @@ _TABLES = (
             _required("value", "double", "What it reached then."),
             _required("mlflow_run_id", "string", "The tracked run that made it."),
             _required("reason", "string", "What it was judged against, and on whom."),
+            Column("model_sha256", "string", "sha256 of the model's file: another file is not loaded."),
             RUN_ID,
         ),
     ),
@@ -580,6 +581,7 @@ _TABLES = (
             Column("baseline", "double", "What chance or the majority gives."),
             Column("published", "double", "The paper's figure."),
             Column("mlflow_run_id", "string", "The tracked run."),
+            Column("note", "string", "Why there is no value, or what else a reader should know."),
         ),
     ),
     Table(
