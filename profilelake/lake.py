@@ -62,6 +62,8 @@ class Lake:
     read_tables: set[str] = field(default_factory=set)
     # Tables that are read as they were at a version (`pin`).
     pins: dict[str, int] = field(default_factory=dict)
+    # What else a stage's result depends on, as JSON (`freshness`); None: on its tables alone.
+    settings: str | None = None
     # Called before every write: raises when the run has lost the lake to another one (`ledger`).
     assert_held: Callable[[], None] = lambda: None
 

@@ -164,7 +164,7 @@ def stage(name: str, *, lock: bool = True) -> Callable[[Callable[[Context], Stag
 
 
 def _run_stage(run_: Run, name: str, work: Callable[[Context], StageReport]) -> StageReport:
-    lake = replace(run_.lake, read_tables=set(), pins={})
+    lake = replace(run_.lake, read_tables=set(), pins={}, settings=None)
     context = Context(run_.spark, run_.config, lake, run_.run_id, name)
     started_at, started = datetime.now(UTC), time.monotonic()
     log.info("%s: starts", name)
@@ -189,6 +189,7 @@ def _run_stage(run_: Run, name: str, work: Callable[[Context], StageReport]) -> 
             "counters": [{"name": key, "value": report.counters[key]} for key in sorted(report.counters)],
             "warnings": list(report.warnings),
             "inputs": _versions(lake),
+            "settings": lake.settings,
             "version": __version__,
         }
 
