@@ -1,1 +1,1 @@
-"""What trainings share: cross-validation with permutation tests, tracking, splits by user, the gate to the champions."""
+"""What trainings share: cross-validation with permutation tests, tracking, splits by user, the gate for champions."""
