@@ -274,6 +274,7 @@ class Selfie(_Section):
     doc2vec_width: Positive
     doc2vec_epochs: Positive
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    model_features: dict[Literal["R2", "R3"], Literal["F", "I", "S", "F+I", "F+S", "S+I", "F+S+I"]]
 
     @model_validator(mode="after")
     def _users(self) -> Selfie:

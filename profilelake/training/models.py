@@ -20,7 +20,19 @@ from profilelake.errors import ProfilelakeError
 
 FOLDER = "model"
 _FILE = "model.skops"
-TRUSTED = ("sklearn.calibration._CalibratedClassifier", "sklearn.calibration._SigmoidCalibration")
+# What a calibrated classifier, and one whose parameters were searched for, holds beside what skops knows.
+TRUSTED = (
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.metrics._classification.accuracy_score",
+    "sklearn.metrics._scorer._Scorer",
+    "sklearn.model_selection._split.StratifiedKFold",
+)
+
+
+class UnusableModel(ProfilelakeError):
+    """A model's files are missing, or are not what was written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +86,7 @@ def load(folder: Path, sha256: str | None) -> Loaded:
         sha256: what the model's file must hash to; None: it is not known.
 
     Raises:
-        ProfilelakeError: a file is missing or is another one, or holds types that no model of ours does.
+        UnusableModel: a file is missing or is another one, or holds types that no model of ours does.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -84,16 +96,16 @@ def load(folder: Path, sha256: str | None) -> Loaded:
         found = _sha256(file)
         noted = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8")).get("metadata") or {}
     except OSError as error:
-        raise ProfilelakeError(f"the model in {folder} cannot be read: {error.strerror or error}") from error
+        raise UnusableModel(f"the model in {folder} cannot be read: {error.strerror or error}") from error
     if sha256 is not None and found != sha256:
-        raise ProfilelakeError(
+        raise UnusableModel(
             f"{_FILE} has sha256 {found}, but the model that went live had {sha256}: its file was changed since, and "
             "is not loaded"
         )
     try:
         return Loaded(skops.io.load(file, trusted=list(TRUSTED)), noted)
     except UntrustedTypesFoundException as error:
-        raise ProfilelakeError(f"{file} holds types that no model of profilelake has: {error}") from error
+        raise UnusableModel(f"{file} holds types that no model of profilelake has: {error}") from error
 
 
 def _sha256(file: Path) -> str:

@@ -158,6 +158,10 @@ class Tracker:
         with self._run(part, {**tags, PART: part, _PARENT: parent.run_id}) as made:
             yield made
 
+    def kept(self, run_id: str) -> TrackedRun:
+        """A run that is done, to look into."""
+        return TrackedRun(self, run_id, {})
+
     @contextmanager
     def _run(self, name: str, tags: Mapping[str, str], resumed: Tracked | None = None) -> Iterator[TrackedRun]:
         with self._clear():
