@@ -59,7 +59,7 @@ def train(captions: Sequence[Sequence[str]], selfie: npt.NDArray[np.bool_], rule
                 logits = network(torch.from_numpy(padded), torch.from_numpy(lengths))
                 loss = nn.functional.cross_entropy(logits, target[rows])
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_STEP)
                 optimiser.step()
                 loss_sum += float(loss.detach()) * len(rows)

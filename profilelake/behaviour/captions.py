@@ -153,7 +153,7 @@ def _sample(captions: DataFrame, rules: config.Selfie, whose: str) -> _Sample:
         .limit(rules.caption_sample)
     )
     schema = "user_id string, post_id string, label int, has_selfie boolean, words string"
-    found = drawn.mapInPandas(words_of(rules.caption_words), schema).toPandas()  # type: ignore[arg-type]
+    found: pd.DataFrame = drawn.mapInPandas(words_of(rules.caption_words), schema).toPandas()
     said = found[found["words"] != ""].sort_values(["user_id", "post_id"], ignore_index=True)
     notes = []
     if len(found) == rules.caption_sample:
@@ -262,7 +262,8 @@ def mean_probabilities(spark: SparkSession, captions: DataFrame, trained: Traine
 
 
 def _means(spark: SparkSession, sides: DataFrame, trained: Trained) -> pd.DataFrame:
-    return mean_probabilities(spark, sides, trained).toPandas().sort_values("user_id", ignore_index=True)
+    users: pd.DataFrame = mean_probabilities(spark, sides, trained).toPandas()
+    return users.sort_values("user_id", ignore_index=True)
 
 
 def _user_classifier(users: pd.DataFrame, told: Baseline, rules: config.Selfie) -> Baseline:
