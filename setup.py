@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 
 # Runs on any cluster beside the Spark, Delta and torch that it has: none of them is named here.
 BASE = [
+    "gensim>=4.4",
     "jinja2",
     "matplotlib",
     "mlflow>=3",
