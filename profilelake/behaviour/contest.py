@@ -81,8 +81,8 @@ def fits(made: Sequence[Figure], plan: Plan) -> Iterator[Mapping[str, Any]]:
         pool.shutdown(cancel_futures=True)
 
 
-def keep(run: TrackedRun, figure: Figure, estimator: Any, plan: Plan) -> None:
-    """Keep a fitted model and all that is known of its figure in its tracked run."""
+def keep(run: TrackedRun, figure: Figure, estimator: Any, plan: Plan) -> str:
+    """Keep a fitted model and all that is known of its figure in its tracked run; returns the sha256 of its file."""
     score, columns = figure.score, figure.question.columns(figure.features)
     configuration = {
         "task": figure.question.task.name,
@@ -115,6 +115,7 @@ def keep(run: TrackedRun, figure: Figure, estimator: Any, plan: Plan) -> None:
         sha256 = models.save(estimator, example, local, {**configuration, "columns": list(columns)})
         run.folder(local, models.FOLDER)
     run.log(tags={SHA256: sha256, "held_out": figure.split.reason or "held-out users took no part"})
+    return sha256
 
 
 @dataclass(frozen=True)

@@ -113,3 +113,18 @@ LSTM_CAPTIONS, LSTM_USERS = 59.32, 67.86
 
 # 5.1 and 5.2: users and pictures, and those left with 50 occurrences or more.
 USERS, USERS_LEFT, PICTURES_LEFT = 570, 283, 100_677
+
+# 5.2.3: the ranking of attributes for each measure, from high to low. Of selfie singleness the paper only says that
+# WeChat is highest and the others are similar.
+_CHILDREN, _COSMETIC, _LIVING = "Children", "Cosmetic", "Living Goods"
+RANKING: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "selfie_frequency": (_CHILDREN, _COSMETIC, "Travel", "Food", _LIVING, "WeChat"),
+        "selfie_inertia": (_COSMETIC, "WeChat", _CHILDREN, "Travel", "Food", _LIVING),
+        "selfie_singleness": ("WeChat",),
+        "group_tendency": (_CHILDREN, "Travel", "Food", "WeChat", _LIVING, _COSMETIC),
+        "outdoor_tendency": (_CHILDREN, "Travel", "Food", _LIVING, "WeChat", _COSMETIC),
+        "holding_something_tendency": (_COSMETIC, "WeChat", _CHILDREN, _LIVING, "Travel", "Food"),
+        "face_mask_tendency": (_COSMETIC, "WeChat", _CHILDREN, _LIVING, "Travel", "Food"),
+    }
+)

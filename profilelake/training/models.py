@@ -58,8 +58,12 @@ def save(estimator: Any, example: pd.DataFrame, folder: Path, metadata: Mapping[
     import mlflow.sklearn
     import sklearn
     import skops
-    from mlflow.models import infer_signature
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
 
+    # every column may be missing: the classifier imputes it
+    inputs = Schema([ColSpec("double", name, required=False) for name in example.columns])
+    outputs = Schema([ColSpec("double", f"probability_of_{label}") for label in estimator.classes_])
     with warnings.catch_warnings():
         # rows are arrays where we fit and score, and carry names for a reader of the example only
         warnings.filterwarnings("ignore", message="X has feature names")
@@ -68,7 +72,7 @@ def save(estimator: Any, example: pd.DataFrame, folder: Path, metadata: Mapping[
             str(folder),
             serialization_format="skops",
             skops_trusted_types=list(TRUSTED),
-            signature=infer_signature(example, estimator.predict_proba(example.to_numpy())),
+            signature=ModelSignature(inputs, outputs),
             input_example=example,
             pyfunc_predict_fn="predict_proba",
             # said, since finding them out would start another Python for each model

@@ -18,6 +18,7 @@ from typing import Any
 
 from profilelake.config import Config, masked
 from profilelake.errors import ConfigError, LakeLocked, ProfilelakeError
+from profilelake.failures import causes
 from profilelake.ledger import holder, is_gone
 from profilelake.reports import publish
 
@@ -313,6 +314,7 @@ def connect(where: Place, experiment: str) -> Tracker:
         TrackingError: it cannot be reached, or the experiment was deleted.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing that we didn't ask for leaves this machine
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.tracking import MlflowClient
 
     for talkative in ("mlflow", "alembic"):
@@ -338,6 +340,11 @@ def _named(model: str) -> str:
 
 
 def _said(where: Place, error: Exception) -> str:
+    from requests import ConnectionError as NoConnection
+    from requests import Timeout
+
+    if any(isinstance(link, (NoConnection, Timeout)) for link in causes(error)):
+        return f"MLflow at {where} does not answer"
     first = masked(str(error).strip().split("\n", 1)[0])
     return f"MLflow at {where} cannot be used: {type(error).__name__}: {first[:500]}"
 
