@@ -17,7 +17,7 @@ BASE = [
     "gensim>=4.4",
     "jinja2",
     "matplotlib",
-    "mlflow>=3",
+    "mlflow>=3.17",
     "numpy>=1.23",
     "pandas>=1.5.3",
     "pillow>=10.3",
@@ -26,6 +26,7 @@ BASE = [
     "PyYAML",
     "scikit-learn",
     "scipy",
+    "skops>=0.16",
 ]
 
 # What a managed cluster lacks for the networks. facenet-pytorch states pins on an old torch that it does not need, and

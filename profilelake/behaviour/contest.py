@@ -160,14 +160,15 @@ class Contest:
             else:
                 stays = "has no champion" if champion is None else f"stays at version {champion.version}"
                 said.append(f"{figure.model} {stays}: {verdict.reason}")
-        fresh = {one.version.model: one.version.version for one in crowned}
-        # the alias follows the table, also where a run died between the two or a person moved it
-        for model, version in ({name: one.version for name, one in held.items()} | fresh).items():
-            self._follow(model, version)
+        live = {name: champion.version for name, champion in held.items()}
+        live |= {one.version.model: one.version.version for one in crowned}
+        for model, number in live.items():
+            self._follow(model, number)
         champions.crown(self._lake, crowned, datetime.now(UTC))
         return len(crowned), said
 
     def _follow(self, model: str, version: str) -> None:
+        """Let the alias follow the table, also where a run died between the two, or a person moved it."""
         try:
             self._tracker.set_champion(model, version)
         except NotTracked as error:

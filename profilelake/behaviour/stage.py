@@ -220,7 +220,7 @@ def _keep_fit(lake: Lake, current: Sequence[Mapping[str, Any]], wanted: Sequence
     if wanted:
         others = others.where(F.col("fit_id") != wanted[0]["fit_id"])
     others = others.withColumn("current", F.lit(False))
-    lake.write("user_type_fits", store.frame(lake, "user_type_fits", wanted).unionByName(others))
+    lake.write("user_type_fits", lake.frame("user_type_fits", wanted).unionByName(others))
 
 
 def pending(lake: Lake, config: Config) -> dict[str, int]:

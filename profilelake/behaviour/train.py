@@ -267,7 +267,8 @@ class _Training:
     def _features(self, figure: Figure) -> str:
         """The features that the registered model of a task uses."""
         task = figure.question.task
-        return self.context.config.selfie.model_features.get(task.name, task.feature_sets[0])
+        chosen = self.context.config.selfie.model_features.items()
+        return next((features for name, features in chosen if name == task.name), task.feature_sets[0])
 
     def _write(
         self,
