@@ -21,8 +21,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
 
 SIGNIFICANT = 0.05
+SHOWN = 24  # categories of figure 8 (paper 1, 5.2.2)
 FIGURES = ("figure 3", "figure 4", "figure 5", "figure 6", "figure 8", "figure 9", "figure 10")
 
 # Series that hold no values but what is said of them. No category, attribute or task is called so.
@@ -71,6 +73,7 @@ _TASK_LOOKS = {
 _TYPE_LOOKS = [(_BLUE, "o"), (_VERMILION, "s"), (_GREEN, "^"), (_PURPLE, "D"), ("#8a6d00", "v"), (_INK, "P")]
 _WIDTH = 10.0  # inches
 _ROW = 0.2
+_DPI = 150
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -139,7 +142,15 @@ def save(drawn: Figure, format: str) -> bytes:
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     out = io.BytesIO()
     with _settings():
-        drawn.savefig(out, format=format, dpi=150, facecolor="white", metadata=undated[format])
+        drawn.savefig(out, format=format, dpi=_DPI, facecolor="white", metadata=undated[format])
+    return _in_few_colours(out) if format == "png" else out.getvalue()
+
+
+def _in_few_colours(png: io.BytesIO) -> bytes:
+    """A third of the bytes, in 256 colours that nobody tells from the true ones."""
+    few = Image.open(png).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    out = io.BytesIO()
+    few.save(out, "PNG", optimize=True, dpi=(_DPI, _DPI))
     return out.getvalue()
 
 
@@ -364,10 +375,10 @@ def _tendencies(figure: str, series: Series) -> Figure:
     tasks = [task for task in TENDENCIES if task in series]
     count = len(everybody)
     sizes = ", ".join(f"{max(row.n or 0 for row in series[task]):,} of {TENDENCIES[task]}" for task in tasks)
+    most = f"Shown are the {count} categories whose means differ most. " if count == SHOWN else ""
     caption = (
         f"Mean F of the top quarters ({sizes}) and of all {max(row.n or 0 for row in everybody):,} users; Hedges’ g "
-        f"between a top quarter and all other users.\nShown are the {count} categories whose means differ most. {_SAID}"
-        f"{_notes(series)}"
+        f"between a top quarter and all other users.\n{most}{_SAID}{_notes(series)}"
     )
     page = _page(figure, 2.3 + 0.27 * count, caption, width=12.0)
     grid = page.add_gridspec(1, 1 + len(tasks), width_ratios=[2.6, *([1] * len(tasks))])

@@ -273,7 +273,7 @@ def contact_sheets(lake: Lake, max_pixels: int) -> dict[str, bytes]:
     """
     found = {}
     for figure, purpose, wanted in (("figure 2", "categories", TYPICAL), ("figure 7", "selfie", ())):
-        blocks = chosen(_exemplars(lake, purpose), wanted)
+        blocks = chosen(exemplars(lake, purpose), wanted)
         if blocks:
             small = _thumbnails(lake, [image_id for ids in blocks.values() for image_id in ids], max_pixels)
             pictures = {name: [small.get(image_id) for image_id in ids] for name, ids in blocks.items()}
@@ -281,7 +281,7 @@ def contact_sheets(lake: Lake, max_pixels: int) -> dict[str, bytes]:
     return found
 
 
-def _exemplars(lake: Lake, purpose: str) -> list[Row]:
+def exemplars(lake: Lake, purpose: str) -> list[Row]:
     """`category`, `size`, `exemplar_image_ids` of the current fit's clusters, largest first."""
     current = lake.read("cluster_fits").where((F.col("purpose") == purpose) & F.col("current")).select("fit_id")
     return (

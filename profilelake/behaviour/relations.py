@@ -23,7 +23,7 @@ from scipy.spatial import distance
 from profilelake.behaviour import effects, published
 from profilelake.behaviour.effects import Effect, Moments
 from profilelake.behaviour.features import SELFIE
-from profilelake.behaviour.figures import AXIS, HABITS, MEAN, MEASURES, NOTE, TENDENCIES, FigureRow
+from profilelake.behaviour.figures import AXIS, HABITS, MEAN, MEASURES, NOTE, SHOWN, TENDENCIES, FigureRow
 
 if TYPE_CHECKING:
     from profilelake.behaviour.tasks import Sides
@@ -34,7 +34,6 @@ _HABIT_COLUMNS = dict(zip(HABITS, ("other_inertia", "other_singleness"), strict=
 _WITH_HABITS = ("figure 5", "figure 6")
 # Tasks of figure 8: those of people and places, then those of things.
 FIGURE_8 = tuple(TENDENCIES)
-SHOWN = 24  # categories of figure 8 (paper 1, 5.2.2)
 ALL = "all users"
 
 _POSITIVE, _NEGATIVE, _REST = "positive", "negative", "rest"

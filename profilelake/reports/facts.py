@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
+from profilelake.behaviour import prints
+from profilelake.behaviour.figures import MEASURES, FigureRow
+from profilelake.behaviour.relations import EvaluationRow
 from profilelake.clusters import sheets
 from profilelake.config import Config
 from profilelake.lake import Lake
@@ -136,6 +139,17 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Habits:
+    """What paper 1 says of a user: the type, shares of posting by attribute, the measures by name (None: unknown), and
+    (task, probability, model version) of the live models."""
+
+    type: str | None
+    attributes: Sequence[tuple[str, float]]
+    measures: Sequence[tuple[str, float | None]]
+    scores: Sequence[tuple[str, float, str]]
+
+
+@dataclass(frozen=True)
 class User:
     """A shown user. `mix` is most frequent first and empty without a categorised picture; `pictures` are
     (category, image id); `missing` says why values are unknown, as (column, reason)."""
@@ -154,6 +168,19 @@ class User:
     selfie_occurrences: int | None
     missing: Sequence[tuple[str, str]]
     pictures: Sequence[tuple[str, str]] = ()
+    habits: Habits | None = None
+
+
+@dataclass(frozen=True)
+class Selfies:
+    """The newest training of paper 1: what it evaluated, the numbers of its figures, and by kind of selfie the ids of
+    pictures nearest to the middle."""
+
+    run_id: str
+    started_at: str
+    evaluations: Sequence[EvaluationRow]
+    figures: Sequence[FigureRow]
+    kinds: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -171,6 +198,7 @@ class Facts:
     fit: Fit | None
     categories: Sequence[Category]
     users: Sequence[User]
+    selfies: Selfies | None = None
 
 
 def gather(lake: Lake, config: Config, run_id: str) -> Facts:
@@ -181,6 +209,7 @@ def gather(lake: Lake, config: Config, run_id: str) -> Facts:
         users = pool.submit(_users, lake, config.report.users)
         numbers = pool.submit(_numbers, lake)
         refused = pool.submit(_refused, lake)
+        selfies = pool.submit(_selfies, lake)
     fit, categories = fitted.result()
     return Facts(
         label=config.crawl.label or "profilelake",
@@ -194,6 +223,7 @@ def gather(lake: Lake, config: Config, run_id: str) -> Facts:
         fit=fit,
         categories=categories,
         users=users.result(),
+        selfies=selfies.result(),
     )
 
 
@@ -438,10 +468,52 @@ def _users(lake: Lake, shown: int) -> list[User]:
             selfie_frequency=row["behaviour_selfie_frequency"],
             selfie_occurrences=row["behaviour_selfie_occurrences"],
             missing=tuple((m["column"], m["reason"]) for m in row["missing"] or ()),
+            habits=_habits(row),
         )
         for row in rows
     ]
     return _with_pictures(lake, users)
+
+
+def _habits(row: Row) -> Habits | None:
+    """None for a user of whom nothing of it is known."""
+    attributes = tuple(
+        (a["attribute"], a["value"]) for a in row["behaviour_attributes"] or () if a["value"] is not None
+    )
+    found = Habits(
+        type=row["behaviour_type"],
+        attributes=tuple(sorted(attributes, key=lambda pair: (-pair[1], pair[0]))),
+        measures=tuple((name, row[f"behaviour_{name}"]) for name in MEASURES),
+        scores=tuple((s["task"], s["probability"], s["model_version"]) for s in row["behaviour_scores"] or ()),
+    )
+    known = found.type or found.attributes or found.scores or any(value is not None for _, value in found.measures)
+    return found if known else None
+
+
+def _selfies(lake: Lake) -> Selfies | None:
+    """None where `jobs/train_selfie.py` has not run."""
+    of_paper = lake.read("evaluations").where((F.col("paper") == 1) & F.col("artefact").startswith("table "))
+    newest = of_paper.agg(F.max("run_id").alias("run_id")).collect()[0]["run_id"]
+    if newest is None:
+        return None
+    mine = (F.col("run_id") == newest) & (F.col("paper") == 1)
+    evaluated = [field.name for field in fields(EvaluationRow)]
+    drawn = [field.name for field in fields(FigureRow)]
+    began = lake.read("runs").where(F.col("run_id") == newest).agg(F.min("started_at").alias("at"))
+    return Selfies(
+        run_id=newest,
+        started_at=began.select(_minute("at")).collect()[0]["at"] or "",
+        evaluations=[
+            EvaluationRow(**row.asDict())
+            for row in lake.read("evaluations").where(mine).orderBy("artefact", "task", "variant", "metric")
+            .select(*evaluated).collect()
+        ],
+        figures=[
+            FigureRow(**row.asDict())
+            for row in lake.read("figure_data").where(mine).orderBy("figure", "series", "x").select(*drawn).collect()
+        ],
+        kinds=prints.chosen(prints.exemplars(lake, "selfie"), ()),
+    )  # fmt: skip
 
 
 def _bare_users(lake: Lake, shown: int) -> list[User]:

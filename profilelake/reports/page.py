@@ -16,8 +16,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from profilelake import __version__
+from profilelake.behaviour import figures as plots
+from profilelake.behaviour import prints
+from profilelake.behaviour.prints import Accuracy
 from profilelake.reports import figures
-from profilelake.reports.facts import FEW, Category, Facts, User
+from profilelake.reports.facts import FEW, Category, Facts, Habits, Selfies, User
 
 # A page is mailed and opened on phones.
 MAX_BYTES = 8_000_000
@@ -28,6 +31,24 @@ _SHEET_BYTES, _USER_BYTES = 3_200_000, 1_800_000
 _HERO = 14
 _BAR = 12  # categories in a user's bar; the rest is one part
 _LISTED = 10  # categories in a user's list
+_KIND_PICTURES = 6  # of a kind of selfie
+_STRIP_FROM = 40  # accuracy in per cent at which a drawn strip begins; a smaller one stands there
+
+# What somebody on the positive side of a task is.
+_LOVERS = {
+    "R1": "selfie addict",
+    "R2": "“a series of selfies”",
+    "R3": "“it’s all selfies”",
+    "R4": "group selfies",
+    "R5": "outdoor selfies",
+    "R6_holding_something": "selfies holding something",
+    "R6_face_mask": "selfies with a face mask",
+}
+_TABLES = {
+    "table 2": "How often, how many, how alone",
+    "table 4": "With whom, where, with what",
+    "table 6": "What selfie habits tell of a user",
+}
 
 STAGES = {
     "ingest": "reads the crawl",
@@ -37,6 +58,7 @@ STAGES = {
     "interests": "finds the domains that users care about",
     "preference": "learns what users like within a category",
     "score": "applies the trained models",
+    "train_selfie": "learns who posts which selfies",
     "profiles": "writes one profile a user",
 }
 
@@ -66,8 +88,9 @@ def render(facts: Facts, thumbnails: Mapping[str, bytes]) -> str:
         thumbnails: image_id -> JPEG of `SIDE` x `SIDE` pixels. A picture that is not in it is left out; so are the
             hindmost of each category, then of the users, where they would make the page heavier than `MAX_BYTES`.
     """
+    drawn = _plots(facts.selfies) if facts.selfies else []
     for scale in (1.0, 0.6, 0.3, 0.0):
-        page = _render(facts, thumbnails, scale)
+        page = _render(facts, thumbnails, drawn, scale)
         if len(page.encode("utf-8")) < MAX_BYTES:
             break
     return page
@@ -76,8 +99,34 @@ def render(facts: Facts, thumbnails: Mapping[str, bytes]) -> str:
 def wanted(facts: Facts) -> list[str]:
     """Ids of the pictures that the page can show."""
     sheets = (image_id for category in facts.categories for image_id in category.exemplars)
+    kinds = facts.selfies.kinds.values() if facts.selfies else ()
+    selfies = (image_id for ids in kinds for image_id in ids[:_KIND_PICTURES])
     own = (image_id for user in facts.users for _, image_id in user.pictures)
-    return list(dict.fromkeys([*sheets, *own]))
+    return list(dict.fromkeys([*sheets, *selfies, *own]))
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """A figure of paper 1: its name, its question, what it shows in words, its data URI, its size."""
+
+    name: str
+    title: str
+    finding: str
+    src: str
+    width: int
+    height: int
+
+
+def _plots(selfies: Selfies) -> list[_Plot]:
+    held = {row.figure for row in selfies.figures}
+    made = []
+    for name in plots.FIGURES:
+        if name in held:
+            png = plots.save(plots.draw(name, selfies.figures), "png")
+            width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
+            said = plots.finding(name, selfies.figures)
+            made.append(_Plot(name, plots.TITLES[name], said, _uri(png, "png"), width, height))
+    return made
 
 
 @dataclass(frozen=True)
@@ -90,12 +139,13 @@ class _Part:
     number: int = 0
 
 
-def _render(facts: Facts, thumbnails: Mapping[str, bytes], scale: float) -> str:
+def _render(facts: Facts, thumbnails: Mapping[str, bytes], drawn: Sequence[_Plot], scale: float) -> str:
     paints = figures.paints(_by_importance(facts))
     looks = list(dict.fromkeys(paints.values()))
     look = {name: f"c{looks.index(paint)}" for name, paint in paints.items()}
     sheets, heroes = _sheets(facts.categories, thumbnails, int(_SHEET_BYTES * scale))
     pictures = _user_pictures(facts.users, thumbnails, int(_USER_BYTES * scale))
+    kinds = _kinds(facts.selfies, thumbnails) if scale else {}
     mix = _mix(facts.categories, look)
     script = _ENVIRONMENT.get_template("report.js.j2").render()
     style = _ENVIRONMENT.get_template("report.css.j2").render(looks=looks)
@@ -113,6 +163,10 @@ def _render(facts: Facts, thumbnails: Mapping[str, bytes], scale: float) -> str:
         mix_of=f"the posts of all {_plural(_posters(facts), 'user', 'users')}",
         look=look,
         sheets=sheets,
+        accuracies=_accuracies(facts.selfies),
+        plots=drawn,
+        kinds=kinds,
+        strip_from=_STRIP_FROM,
         side=SIDE,
         rows=[_row(user, look, pictures) for user in facts.users],
         few=FEW,
@@ -143,8 +197,25 @@ def _by_importance(facts: Facts) -> list[str]:
     return own + others
 
 
-def _uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+def _uri(picture: bytes, kind: str = "jpeg") -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode("ascii")
+
+
+def _kinds(selfies: Selfies | None, thumbnails: Mapping[str, bytes]) -> dict[str, list[str]]:
+    """Data URIs of a few pictures by kind of selfie."""
+    return {
+        kind: [_uri(thumbnails[image_id]) for image_id in ids[:_KIND_PICTURES] if image_id in thumbnails]
+        for kind, ids in (selfies.kinds if selfies else {}).items()
+    }
+
+
+def _accuracies(selfies: Selfies | None) -> list[tuple[str, str, list[Accuracy]]]:
+    """(table, heading, rows) of the tables that were measured."""
+    found = [
+        (name, heading, prints.accuracies(selfies.evaluations if selfies else (), name))
+        for name, heading in _TABLES.items()
+    ]
+    return [table for table in found if table[2]]
 
 
 def _sheets(
@@ -211,6 +282,7 @@ class _Row:
     pictures: Sequence[tuple[str, str]]
     find: str
     missing: Sequence[tuple[str, str]]
+    habits: Sequence[tuple[str, str]]
 
 
 def _row(user: User, look: Mapping[str, str], pictures: Mapping[str, list[tuple[str, str]]]) -> _Row:
@@ -228,7 +300,26 @@ def _row(user: User, look: Mapping[str, str], pictures: Mapping[str, list[tuple[
             for column, reason in user.missing
             if column.startswith("behaviour_") or column == "median_likes"
         ],
+        habits=_habits_said(user.habits) if user.habits else (),
     )
+
+
+def _habits_said(habits: Habits) -> list[tuple[str, str]]:
+    """(what, how much) for a user's details; what is unknown is left out."""
+    shares = ", ".join(f"{name} {_percent(value)}" for name, value in habits.attributes)
+    known = [(plots.MEASURES[name], value) for name, value in habits.measures if value is not None]
+    measured = ", ".join(
+        f"{name} {f'{value:.2f}' if name == plots.MEASURES['selfie_inertia'] else _percent(value)}"
+        for name, value in known
+    )
+    likely = ", ".join(f"{_lover(task)} {_percent(value)}" for task, value, _ in habits.scores)
+    said = (("Type", habits.type or ""), ("Cares about", shares), ("Selfies", measured), ("Probability", likely))
+    return [(what, text) for what, text in said if text]
+
+
+def _lover(task: str) -> str:
+    """What somebody on the positive side of a task is called."""
+    return _LOVERS.get(task, f"fond of {task.removeprefix('R7_')}")
 
 
 def _sentence(parts: Iterable[_Part]) -> str:
@@ -335,6 +426,16 @@ def _why_not(facts: Facts, stage: str) -> str:
     return "has not run on this lake."
 
 
+def _place(share: float) -> str:
+    """Where a share stands on a strip that begins at `_STRIP_FROM`, in per cent of the strip."""
+    return f"{max(0.0, min(100.0, 100 * (100 * share - _STRIP_FROM) / (100 - _STRIP_FROM))):.1f}"
+
+
+def _of_100(share: float | None) -> str:
+    """A share with one decimal, as tables of accuracies give it."""
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:,}"
 
@@ -381,6 +482,9 @@ def _environment() -> Environment:
         "n": _number,
         "likes": _likes,
         "percent": _percent,
+        "of_100": _of_100,
+        "p": prints.p_value,
+        "place": _place,
         "count": _plural,
         "seconds": _seconds,
         "short": _short,

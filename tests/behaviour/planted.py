@@ -160,7 +160,7 @@ def plant(
     pictures["image"] = pictures["category"] + "/" + kind + "/" + one_of
     post_ids = np.array([f"p{number:07d}" for number in range(n)])
     pictures["user_id"], pictures["post_id"] = names[of[pictures["post"]]], post_ids[pictures["post"]]
-    captions = [_caption(rng, bool(has), caption_strength) for has in selfie]
+    captions = _captions(rng, selfie, caption_strength)
     made = pd.DataFrame({"post_id": post_ids, "user_id": names[of], "caption": captions, "has_selfie": selfie})
     order = ["user_id", "post_id", "position", "image", "category", "kind", "faces"]
     return Planted(names, shown, habits, made, pictures[order].reset_index(drop=True))
@@ -206,16 +206,22 @@ def _others(
     return drawn.assign(kind=None, faces=0, images=1 + rng.binomial(_MOST - 1, share))
 
 
-def _caption(rng: np.random.Generator, has_selfie: bool, strength: float) -> str | None:
-    if rng.random() < 0.1:
-        return None
-    honest = rng.random(rng.integers(0, 9)) < (1 + strength) / 2
-    telling = rng.random(len(honest)) < 0.4
-    words = [
-        (_SELFIE_WORDS if is_honest == has_selfie else _OTHER_WORDS) if tells else _PLAIN_WORDS
-        for is_honest, tells in zip(honest, telling, strict=True)
+def _captions(rng: np.random.Generator, has_selfie: npt.NDArray[np.bool_], strength: float) -> list[str | None]:
+    """Up to eight words a post, two in five of them telling; of these so many tell the truth that they agree with it by
+    `strength`. One post in ten has no caption."""
+    words = rng.integers(0, 9, size=len(has_selfie))
+    of = np.repeat(has_selfie, words)
+    honest, telling, which = (rng.random(len(of)) for _ in range(3))
+    about_selfies = of == (honest < (1 + strength) / 2)
+    lists = (np.array(_PLAIN_WORDS, object), np.array(_OTHER_WORDS, object), np.array(_SELFIE_WORDS, object))
+    kind = np.where(telling < 0.4, 1 + about_selfies, 0)
+    said = np.choose(kind, [some[(which * len(some)).astype(int)] for some in lists])
+    ends = np.cumsum(words)
+    absent = rng.random(len(words)) < 0.1
+    return [
+        None if missing else " ".join(said[end - number : end])
+        for missing, number, end in zip(absent, words, ends, strict=True)
     ]
-    return " ".join(choice[int(rng.integers(len(choice)))] for choice in words)
 
 
 def frames(pictures: pd.DataFrame) -> Frames:
@@ -305,15 +311,14 @@ def labels(made: Frames, measure: str, drop_by: Sequence[str] = (), part: int | 
     return quarters(values)
 
 
-def allowed(strength: float, measure: str, posts: int = 60, users: int = 4000, seed: int = 99, **drops: Any) -> float:
-    """The accuracy that somebody reaches who sees the latent numbers themselves, where a task's features show no more
-    than traces of them: a linear decision by all seven of z (R7, whose features are the measures: of the habits),
-    learnt on every other one of many users and tested on the rest.
+def allowed(many: Planted, tables: Frames, measure: str, **drops: Any) -> float:
+    """The accuracy that somebody reaches in a task who sees the latent numbers themselves, of which its features show
+    traces: a linear decision by all seven of z (R7, whose features are the measures: of the habits), learnt on every
+    other one of many users and tested on the rest.
     """
-    made = plant(users, posts, strength, seed)
-    side = labels(frames(made.pictures), measure, **drops)
-    seen = made.habits if measure in ATTRIBUTES else made.shown
-    x = pd.DataFrame(seen, index=made.users).loc[side.index].to_numpy()
+    side = labels(tables, measure, **drops).sort_index()
+    seen = many.habits if measure in ATTRIBUTES else many.shown
+    x = pd.DataFrame(seen, index=many.users).loc[side.index].to_numpy()
     y = side.to_numpy()
     decision = LogisticRegression().fit(x[::2], y[::2])
     return float(decision.score(x[1::2], y[1::2]))

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
+from pyspark.sql.pandas.types import to_arrow_schema
 from scipy import stats
 
 from profilelake.behaviour import published, relations, tasks
@@ -86,6 +89,14 @@ def rows_of(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
     return [tuple(None if pd.isna(cell) else cell for cell in row) for row in frame.itertuples(index=False)]
 
 
+def framed(spark: SparkSession, rows: list[tuple[Any, ...]], ddl: str) -> DataFrame:
+    """Rows as a frame by Arrow, which needs no Python worker."""
+    schema = T._parse_datatype_string(ddl)
+    assert isinstance(schema, T.StructType)
+    columns = [dict(zip(schema.names, row, strict=True)) for row in rows]
+    return spark.createDataFrame(pa.Table.from_pylist(columns, schema=to_arrow_schema(schema)), schema).coalesce(1)
+
+
 @pytest.fixture(scope="module")
 def crowd(spark: SparkSession) -> Crowd:
     users, f, frequency = people()
@@ -100,7 +111,8 @@ def crowd(spark: SparkSession) -> Crowd:
     strangers = [("stranger", "Meal", 1.0, 1.0), ("stranger", "Pet", 1.0, 1.0)]
     sides = {
         task: Sides(
-            spark.createDataFrame(
+            framed(
+                spark,
                 [(user, 0.0, None if math.isnan(label) else int(label)) for user, label in of.items()],
                 "user_id string, value double, label int",
             ),
@@ -109,12 +121,14 @@ def crowd(spark: SparkSession) -> Crowd:
         for task, of in labels.items()
     }  # fmt: skip
     study = Study(
-        users=spark.createDataFrame(rows_of(users[columns].rename_axis("user_id").reset_index()), schema),
-        user_categories=spark.createDataFrame(
+        users=framed(spark, rows_of(users[columns].rename_axis("user_id").reset_index()), schema),
+        user_categories=framed(
+            spark,
             rows_of(long) + strangers,
             "user_id string, category string, frequency double, frequency_without_selfie double",
         ),
-        user_types=spark.createDataFrame(
+        user_types=framed(
+            spark,
             [(user, int(kind) or None) for user, kind in users["type"].items()] + [("stranger", 1)],
             "user_id string, type int",
         ),
@@ -288,9 +302,9 @@ def test_the_ranking_by_types_orders_attributes_by_the_type_that_stands_for_each
 
 
 def test_sides_that_cannot_be_told_apart_and_lone_users_leave_a_note(crowd: Crowd, spark: SparkSession) -> None:
-    unlabelled = spark.createDataFrame([("u00", 0.0, None)], "user_id string, value double, label int")
+    unlabelled = framed(spark, [("u00", 0.0, None)], "user_id string, value double, label int")
     alike = Sides(unlabelled, 1, 0, "all users are alike", None, None)
-    one_type = spark.createDataFrame([("u00", 2)], "user_id string, type int")
+    one_type = framed(spark, [("u00", 2)], "user_id string, type int")
     lone = crowd.study.users.where("user_id = 'u00'")
     study = replace(crowd.study, users=lone, user_types=one_type, sides={"R1": alike, "R4": alike})
     rows = relations.numbers(study)
@@ -304,17 +318,16 @@ def test_sides_that_cannot_be_told_apart_and_lone_users_leave_a_note(crowd: Crow
 
 
 def test_pictures_are_counted_by_category_kind_and_faces(spark: SparkSession) -> None:
-    posts = spark.createDataFrame(
-        [("p1", "posted"), ("p2", "posted"), ("p3", "favourite")], "post_id string, relation string"
-    )
+    posts = framed(spark, [("p1", "posted"), ("p2", "posted"), ("p3", "favourite")], "post_id string, relation string")
     shown = [("p1", "s1"), ("p1", "s1"), ("p1", "s2"), ("p2", "s3"), ("p2", "m"), ("p2", "bare"), ("p3", "m")]
-    images = spark.createDataFrame(shown, "post_id string, image_id string")
-    categories = spark.createDataFrame(
+    images = framed(spark, shown, "post_id string, image_id string")
+    categories = framed(
+        spark,
         [("s1", "Selfie", "Outdoor Selfie"), ("s2", "Selfie", "Face Mask Selfie"), ("s3", "Selfie", None),
          ("m", "Meal", None)],
         "image_id string, category string, sub_category string",
     )  # fmt: skip
-    faces = spark.createDataFrame([("s1", 2), ("s2", 0), ("m", 5)], "image_id string, faces int")
+    faces = framed(spark, [("s1", 2), ("s2", 0), ("m", 5)], "image_id string, faces int")
     found = {
         (row.artefact, row.variant, row.task): row.value for row in relations.pictures(posts, images, categories, faces)
     }

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
-from profilelake.reports.facts import Category, Facts, Fit, Numbers, Refused, Share, StageRow, Tried, User
+from profilelake.behaviour.figures import FigureRow
+from profilelake.behaviour.relations import EvaluationRow
+from profilelake.reports.facts import (
+    Category,
+    Facts,
+    Fit,
+    Habits,
+    Numbers,
+    Refused,
+    Selfies,
+    Share,
+    StageRow,
+    Tried,
+    User,
+)
 from profilelake.reports.page import render
 
 VOID = {"meta", "img", "input", "link", "br", "col", "line", "circle", "polyline"}
@@ -36,6 +51,40 @@ def user(number: int, **values: Any) -> User:
     return User(**{**given, **values})
 
 
+def habits(**values: Any) -> Habits:
+    given: dict[str, Any] = {
+        "type": "2: Cosmetic", "attributes": (("Cosmetic", 0.312), ("Food", 0.05)),
+        "measures": (("selfie_frequency", 0.625), ("selfie_inertia", 1.5), ("group_tendency", None)),
+        "scores": (("R1", 0.83, "3"), ("R7_Food", 0.25, "1")),
+    }  # fmt: skip
+    return Habits(**{**given, **values})
+
+
+def selfies(**values: Any) -> Selfies:
+    """A study without figures, since those take a second to draw."""
+
+    def measured(artefact: str, task: str, features: str, value: float | None, **more: Any) -> list[EvaluationRow]:
+        said = (artefact, task, features, "cross-validation")
+        return [EvaluationRow(*said, "accuracy", value, **more), EvaluationRow(*said, "p_value", 0.0123)]
+
+    given: dict[str, Any] = {
+        "run_id": "r6", "started_at": "2026-02-28 10:00",
+        "evaluations": [
+            *measured("table 2", "R1", "F", 0.8765, low=0.8, high=0.93, n=1_142, baseline=0.5, published=0.8936),
+            *measured("table 4", "R4", "F", None, n=8, note="only 8 users"),
+            *measured("table 6", "R7_Food", "measures", 0.66, low=0.6, high=0.71, n=90, baseline=0.52),
+        ],
+        "figures": (), "kinds": {"Outdoor Selfie": ("Selfie-2", "gone")},
+    }  # fmt: skip
+    return Selfies(**{**given, **values})
+
+
+def lone_figure(name: str = "Food") -> list[FigureRow]:
+    """Figure 3 of two categories: the quickest one to draw."""
+    pairs = ((name, 0, name, 1.0), (name, 1, "Pet", 0.25), ("Pet", 0, name, 0.25), ("Pet", 1, "Pet", 1.0))
+    return [FigureRow("figure 3", one, float(x), r, n=9, label=other) for one, x, other, r in pairs]
+
+
 def full(**values: Any) -> Facts:
     """A lake in which every stage has run."""
     given: dict[str, Any] = {
@@ -52,8 +101,9 @@ def full(**values: Any) -> Facts:
                    (Tried(10, 0.30, 0.31, 9.0, False), Tried(20, 0.33, 0.32, 8.0, True),
                     Tried(30, 0.21, 0.22, 7.0, False))),
         "categories": (category("Selfie", 1_200, kinds=(("Outdoor Selfie", 7),)), category("Cat", 80, reviewed=True)),
+        "selfies": selfies(),
         "users": (
-            user(1),
+            user(1, habits=habits()),
             user(2, mix=(Share("Cat", 3, 3, 1.0, 1.0, 1.0),), occurrences=3, pictures=(), selfie_occurrences=0,
                  selfie_frequency=0.0, missing=(("behaviour_selfie_inertia", "no selfies"),)),
         ),
@@ -61,8 +111,12 @@ def full(**values: Any) -> Facts:
     return Facts(**{**given, **values})
 
 
+@functools.cache
 def the_page() -> str:
-    return render(full(), {name: b"jpeg of " + name.encode() for name in ("Selfie-1", "Selfie-2", "Cat-1")})
+    return render(
+        full(selfies=selfies(figures=lone_figure())),
+        {name: b"jpeg of " + name.encode() for name in ("Selfie-1", "Selfie-2", "Cat-1")},
+    )
 
 
 def style_of(html: str) -> str:

@@ -11,7 +11,7 @@ import io
 import random
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -23,11 +23,15 @@ import skimage.data
 import sklearn.datasets
 from PIL import Image
 
+from profilelake.behaviour.figures import MEASURES
 from profilelake.lake import Lake
 from profilelake.tables import TABLES
+from tests.behaviour import drawn
 
 HOSTILE = "<script>alert('x')</script>\"&'<img src=x onerror=alert(1)>"
 RUN = "20260301T115900-aaaaaaaa"
+STUDY = "20260228T100000-cccccccc"
+STUDY_FIGURES = ("figure 9", "figure 10")
 FIT = "20260301T120000-fit"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = (
@@ -160,6 +164,7 @@ def make(seed: int = 5, pictures: int = 20, users: int = 20) -> Synthetic:
                 "behaviour_categories": mix, "behaviour_top_category": mix[0]["category"],
                 "behaviour_posts": len(own), "behaviour_occurrences": total, "behaviour_fit_id": FIT,
                 "behaviour_selfie_occurrences": selfies, "behaviour_selfie_frequency": selfies / total,
+                **_habits(n, selfies / total),
                 "missing": [] if selfies else [{"column": "behaviour_selfie_inertia", "reason": "no selfies"}],
                 "profiled_at": START + timedelta(days=61),
             }
@@ -216,6 +221,8 @@ def make(seed: int = 5, pictures: int = 20, users: int = 20) -> Synthetic:
         _ledger(RUN, "clusters", "build_profiles", 30, rows_in=103, rows_out=103, seconds=31.0),
         _ledger(RUN, "preference", "build_profiles", 32, status="skipped",
                 reason="no Siamese model is registered yet"),
+        _ledger(STUDY, "run", "train_selfie", -93_540),
+        _ledger(STUDY, "train_selfie", "train_selfie", -93_540, rows_in=25, rows_out=25, seconds=90.0),
         _ledger("20260201T080000-bbbbbbbb", "score", "build_profiles", -40_000, status="failed",
                 error="OSError: the model <b>store</b> is away"),
     ]  # fmt: skip
@@ -265,10 +272,43 @@ def make(seed: int = 5, pictures: int = 20, users: int = 20) -> Synthetic:
                 ),
             ],
             "user_categories": user_categories,
+            **_study(),
             "user_profiles": profiles,
             "runs": runs,
         }
     )  # fmt: skip
+
+
+def _habits(n: int, selfie_frequency: float) -> dict[str, Any]:
+    """What the behaviour and score stages add to a profile; every fifth user has no type and no score yet."""
+    if n % 5 == 0:
+        return {}
+    return {
+        "behaviour_type": f"{n % 3 + 1}: Food",
+        "behaviour_attributes": [
+            {"attribute": "Food", "value": 0.25 + n / 100, "occurrences": 9},
+            {"attribute": "Travel", "value": 0.5, "occurrences": 12},
+            {"attribute": "WeChat", "value": None, "occurrences": 0},
+        ],
+        **{f"behaviour_{name}": 0.5 for name in MEASURES},
+        "behaviour_selfie_frequency": selfie_frequency,
+        "behaviour_scores": [{"task": "R1", "probability": 0.75, "model_version": "2", "evidence": 40}],
+    }
+
+
+def _study() -> dict[str, list[dict[str, Any]]]:
+    """What the newest training wrote, and what an older one did, which nobody is to see."""
+    stale = {"paper": 1, "run_id": "20260101T000000-dddddddd"}
+    evaluations = [asdict(row) | {"paper": 1, "run_id": STUDY} for row in drawn.evaluations()]
+    figures = [asdict(row) for row in drawn.rows() if row.figure in STUDY_FIGURES]
+    judged = dict(evaluations[0], artefact="4.1 categories", run_id=RUN, task="all", metric="kappa")
+    return {
+        "evaluations": [*evaluations, judged, *(dict(row, value=0.1) | stale for row in evaluations)],
+        "figure_data": [
+            *(dict(row, paper=1, run_id=STUDY) for row in figures),
+            *(dict(row, label="Stale") | stale for row in figures),
+        ],
+    }
 
 
 def _ledger(run_id: str, stage: str, job: str, minutes: int, **values: Any) -> dict[str, Any]:

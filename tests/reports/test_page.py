@@ -9,10 +9,23 @@ from dataclasses import replace
 
 import pytest
 
+from profilelake.behaviour.relations import EvaluationRow
 from profilelake.reports.facts import Category, Facts, Numbers, Refused, Share, StageRow
 from profilelake.reports.page import MAX_BYTES, REASONS, render, wanted
 from profilelake.tables import TABLES
-from tests.reports.pages import EMPTY, category, full, read, style_of, texts, the_page, user
+from tests.reports.pages import (
+    EMPTY,
+    category,
+    full,
+    habits,
+    lone_figure,
+    read,
+    selfies,
+    style_of,
+    texts,
+    the_page,
+    user,
+)
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}</style>&amp;"
 
@@ -24,6 +37,7 @@ def everything_hostile() -> Facts:
     one = user(
         1, user_id=HOSTILE, name=HOSTILE, mix=(Share(HOSTILE, 3, 3, 1.0, 1.0, 1.0),), pictures=((HOSTILE, "a"),),
         missing=(("behaviour_" + HOSTILE, HOSTILE),), first_seen=HOSTILE, last_seen=HOSTILE,
+        habits=habits(type=HOSTILE, attributes=((HOSTILE, 0.5),), scores=(("R7_" + HOSTILE, 0.5, HOSTILE),)),
     )  # fmt: skip
     stages = tuple(
         StageRow(name, status, HOSTILE, None, True, "2026-01-01 00:00", 1, 1, 1, 0, 0, None, {HOSTILE: 3}, (HOSTILE,))
@@ -31,8 +45,14 @@ def everything_hostile() -> Facts:
     )
     fit = full().fit
     assert fit is not None
+    studied = selfies(
+        run_id=HOSTILE, started_at=HOSTILE, kinds={HOSTILE: ("a",)}, figures=lone_figure(HOSTILE[:40]),
+        evaluations=[
+            EvaluationRow("table 6", "R7_" + HOSTILE, HOSTILE, HOSTILE, "accuracy", 0.5, 0.4, 0.6, 9, note=HOSTILE)
+        ],
+    )  # fmt: skip
     return full(
-        label=HOSTILE, run_id=HOSTILE, job=HOSTILE, categories=(cat,), users=(one,), stages=stages,
+        selfies=studied, label=HOSTILE, run_id=HOSTILE, job=HOSTILE, categories=(cat,), users=(one,), stages=stages,
         refused=(Refused(HOSTILE, HOSTILE, 2, ((HOSTILE, HOSTILE),)),),
         fit=replace(fit, backbone=HOSTILE, warning=HOSTILE, fit_id=HOSTILE),
     )  # fmt: skip
@@ -45,7 +65,9 @@ def test_what_strangers_wrote_is_text_and_never_acts() -> None:
     assert {element.tag for element in elements} <= {element.tag for element in plain}
     assert [element.text for element in elements if element.tag == "script"] == texts_raw(the_page(), "script")
     assert not [name for element in elements for name in element.attributes if name.startswith("on")]
-    assert {e.attributes["src"] for e in elements if e.tag == "img"} == {"data:image/jpeg;base64,anBlZw=="}
+    sources = [str(e.attributes["src"]) for e in elements if e.tag == "img"]
+    (drawn,) = [source for source in sources if source.startswith("data:image/png;base64,")]
+    assert {*sources} - {drawn} == {"data:image/jpeg;base64,anBlZw=="}
     # and it is all there to read, as it was written
     (name,) = [element for element in elements if element.tag == "th" and element.attributes.get("data-v") == HOSTILE]
     assert name.text == f"{HOSTILE} {HOSTILE}"
@@ -63,7 +85,11 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
         assert element.tag not in {"link", "iframe", "object", "embed", "base", "form"}
         for name in ("src", "href", "srcset", "poster", "action", "background"):
             value = element.attributes.get(name)
-            assert value is None or value.startswith(("data:image/jpeg;base64,", "#")), (element.tag, name, value)
+            assert value is None or value.startswith(("data:image/jpeg;base64,", "data:image/png;base64,", "#")), (
+                element.tag,
+                name,
+                value,
+            )
     assert not re.search(r"url\(|@import|https?:", html)
 
 
@@ -88,6 +114,9 @@ def test_pictures_are_described_and_tables_have_headers() -> None:
     assert all("alt" in picture.attributes for picture in pictures)
     assert {picture.attributes["alt"] for picture in pictures} == {
         "", "Selfie, example 1", "Selfie, example 2", "Cat, example 1", "Selfie, by this user", "Cat, by this user",
+        "Outdoor Selfie, example 1",
+        "Which categories do the same users post? Most together: Food and Pet (+0.25). "
+        "Least together: Food and Pet (+0.25).",
     }  # fmt: skip
     headers = [element for element in elements if element.tag == "th"]
     assert headers
@@ -228,4 +257,56 @@ def test_a_category_whose_pictures_are_gone_is_still_there(shown: int) -> None:
 def test_wanted_are_exemplars_then_users_pictures_once() -> None:
     categories: tuple[Category, ...] = (category("A", exemplars=("1", "2")), category("B", exemplars=("2", "3")))
     facts = full(categories=categories, users=(user(1, pictures=(("A", "3"), ("B", "4"))),))
-    assert wanted(facts) == ["1", "2", "3", "4"]
+    assert wanted(facts) == ["1", "2", "3", "Selfie-2", "gone", "4"]
+    many = selfies(kinds={"Outdoor Selfie": tuple("abcdefgh")})
+    assert wanted(full(categories=(), users=(), selfies=many)) == list("abcdef")
+
+
+def test_the_study_of_selfies_stands_in_tables_with_the_papers_figures() -> None:
+    html = the_page()
+    rows = {text.split(" R")[0]: text for text in texts(html, "tr")}
+    assert rows["selfie frequency"] == "selfie frequency R1 F 87.6 80.0 to 93.0 50.0 0.012 1,142 89.4"
+    assert rows["group selfie tendency"] == "group selfie tendency R4 F – – – 0.012 8 –"
+    assert "group selfie tendency, F: only 8 users" in rows
+    assert rows["Food"].endswith("measures 66.0 60.0 to 71.0 52.0 0.012 90 –")
+    assert [text.split(" Paper 1, ")[1] for text in texts(html, "caption") if "Paper 1" in text] == [
+        "table 2", "table 4", "table 6",
+    ]  # fmt: skip
+    assert "Made on 2026-02-28 10:00 UTC in run r6." in texts(html, "section")[3]
+    assert [text.split()[:2] for text in texts(html, "summary") if text.startswith("Figure")] == [["Figure", "3"]]
+    (card,) = [e.text for e in read(html) if e.attributes.get("class") == "card kinds"]
+    assert "Outdoor Selfie" in card
+
+
+def test_a_strip_draws_what_the_row_says() -> None:
+    rows = re.findall(r'<span class="strip">(.*?)</span>', the_page())
+    (strip,) = [row for row in rows if "<s " in row and "<i " in row]
+    places = [float(place) for place in re.findall(r":([\d.]+)%", strip)]
+    # from 40 on: interval from 80 and up to 93, larger side 50, accuracy 87.65, the paper 89.36
+    assert places == pytest.approx([66.7, 11.7, 16.7, 79.4, 82.3], abs=0.06)
+
+
+def test_an_accuracy_below_the_strip_stands_at_its_end() -> None:
+    low = EvaluationRow("table 4", "R4", "F", "cross-validation", "accuracy", 0.2, 0.1, 0.3, 40, 0.5)
+    html = render(full(selfies=selfies(evaluations=[low])), {})
+    read(html)
+    assert '<i style="left:0.0%;right:100.0%">' in html
+    assert "20.0" in html
+
+
+def test_a_lake_without_the_study_says_how_to_make_it() -> None:
+    html = render(full(selfies=None), {})
+    read(html)
+    (section,) = [text for text in texts(html, "section") if text.startswith("How they post selfies")]
+    assert "run spark-submit jobs/train_selfie.py with the same configuration" in section
+    assert "<caption><b>" not in html
+
+
+def test_a_users_habits_are_in_the_details() -> None:
+    (row,) = [" ".join(e.text.split()) for e in read(the_page()) if e.attributes.get("id") == "user-1"]
+    assert "Type2: Cosmetic" in row
+    assert "Cares aboutCosmetic 31%, Food 5%" in row
+    assert "Selfiesselfie frequency 62%, selfie inertia 1.50" in row
+    assert "Probabilityselfie addict 83%, fond of Food 25%" in row
+    html = render(full(users=(user(1),)), {})
+    assert 'class="habits"' not in html

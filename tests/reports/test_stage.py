@@ -21,7 +21,7 @@ from profilelake.reports import facts, page, stage
 from profilelake.reports.facts import Category, Facts
 from tests.conftest import SMALL, Place, versions
 from tests.reports.pages import read, texts
-from tests.reports.synthetic import FIT, HOSTILE, RUN, Synthetic, make
+from tests.reports.synthetic import FIT, HOSTILE, RUN, STUDY, STUDY_FIGURES, Synthetic, make
 
 SHOWN = 15
 EXAMPLES = 10
@@ -204,9 +204,39 @@ def test_hostile_names_and_records_are_text(reported: Reported) -> None:
     assert HOSTILE in {user.name for user in reported.said.users}
     elements = read(reported.html)
     assert sum(element.tag == "script" for element in elements) == 1
-    assert all(str(e.attributes["src"]).startswith("data:image/jpeg") for e in elements if e.tag == "img")
+    sources = [str(e.attributes["src"]) for e in elements if e.tag == "img"]
+    assert all(source.startswith(("data:image/jpeg", "data:image/png")) for source in sources)
     assert HOSTILE not in reported.html
     assert any(HOSTILE in element.text for element in elements if element.tag == "th")
+
+
+def test_the_newest_study_is_shown(reported: Reported) -> None:
+    selfies = reported.said.selfies
+    assert selfies is not None
+    assert (selfies.run_id, selfies.started_at) == (STUDY, "2026-02-28 10:00")
+    mine = [row for row in reported.lake.tables["evaluations"] if row["run_id"] == STUDY]
+    assert Counter(row.value for row in selfies.evaluations) == Counter(row["value"] for row in mine)
+    assert {row.figure for row in selfies.figures} == {*STUDY_FIGURES}
+    assert set(selfies.kinds) == {"Outdoor Selfie", "Face Mask Selfie"}
+    shown = texts(reported.html, "tr")
+    for row in mine:
+        if (row["artefact"], row["metric"]) == ("table 4", "accuracy") and row["value"] is not None:
+            assert any(f"{row['task']} F {100 * row['value']:.1f}" in text for text in shown)
+    assert [text.split()[1] for text in texts(reported.html, "summary") if text.startswith("Figure")] == ["9", "10"]
+    assert "Stale" not in "".join(str(e.attributes.get("alt")) for e in read(reported.html))
+
+
+def test_a_profiles_habits_are_a_users(reported: Reported) -> None:
+    profiles = {row["user_id"]: row for row in reported.lake.tables["user_profiles"]}
+    for user in reported.said.users:
+        profile = profiles[user.user_id]
+        if "behaviour_type" in profile:
+            assert user.habits is not None
+            assert user.habits.type == profile["behaviour_type"]
+            food = profile["behaviour_attributes"][0]["value"]
+            assert sorted(user.habits.attributes) == [("Food", food), ("Travel", 0.5)]
+            assert user.habits.scores == (("R1", 0.75, "2"),)
+            assert dict(user.habits.measures)["selfie_frequency"] == profile["behaviour_selfie_frequency"]
 
 
 def test_an_empty_lake_gets_a_page_that_says_so(spark: SparkSession, lake_config: Config, tmp_path: Path) -> None:
@@ -216,6 +246,7 @@ def test_an_empty_lake_gets_a_page_that_says_so(spark: SparkSession, lake_config
     assert (report.status, report.rows_in, report.rows_out) == ("done", 0, 0)
     assert "There is nobody in this lake yet." in html
     assert "the stage <code>clusters</code> has not run on this lake." in html
+    assert "<code>spark-submit jobs/train_selfie.py</code>" in html
 
 
 def test_users_are_shown_before_any_profile_is_made(lake: Lake, lake_config: Config) -> None:

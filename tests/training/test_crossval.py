@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import PredefinedSplit, StratifiedKFold, cross_val_predict
 
 from profilelake.errors import ProfilelakeError
 from profilelake.training import crossval
@@ -193,11 +193,12 @@ def test_the_sequential_p_value() -> None:
 
 
 def shuffled_accuracies(one: Cell, score: Score, numbers: Sequence[int]) -> list[int]:
-    folds = StratifiedKFold(score.folds, shuffle=True, random_state=11)
     found = []
     for number in numbers:
-        y = crossval.udf.shuffled(one.y.astype(np.int8), 11, one.name, number)
-        predicted = cross_val_predict(crossval.classifier(1.0, "scale", 11), one.x, y, cv=folds)
+        y = crossval.udf.shuffled(one.y.astype(np.int8), score.fold_of, 11, one.name, number)
+        predicted = cross_val_predict(
+            crossval.classifier(1.0, "scale", 11), one.x, y, cv=PredefinedSplit(score.fold_of)
+        )
         found.append(int((predicted == y).sum()))
     return found
 
@@ -211,7 +212,7 @@ def test_a_signal_has_the_smallest_p_value_and_noise_stops_early() -> None:
     assert noise.p_value > 0.1
     assert 4 <= noise.shuffles < 39
     # all cells' units are in each job, those of the first one with the folds; waves double
-    assert local.jobs[0] == 2 * (5 + 8)
+    assert local.jobs[0] == 2 * (5 + 1 + 8)
     assert len(local.jobs) <= 4
     assert local.held == 0
     observed = int((noise.predicted == cells[1].y).sum())
@@ -306,7 +307,21 @@ def test_the_fitted_model_searches_where_it_is_asked_to() -> None:
 # --- a relation of known strength -------------------------------------------------------------------------------------
 
 
-def planted_cell(made: planted.Planted, tables: planted.Frames, features: str, measure: str, **drops: Any) -> Cell:
+FEW = {"drop_by": ("selfie_occurrences",), "part": 3}
+TASKS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "R1": ("selfie_frequency", "F", {}),
+    "R2 I": ("selfie_inertia", "I", FEW),
+    "R2 F": ("selfie_inertia", "F", FEW),
+    "R3": ("selfie_singleness", "F+S", FEW),
+    "R4": ("group_tendency", "F", {"drop_by": ("one_face_occurrences", "multi_face_occurrences"), "part": 4}),
+    "R5": ("outdoor_tendency", "F", {"drop_by": ("outdoor_occurrences", "indoor_ordinary_occurrences"), "part": 4}),
+    "R6": ("face_mask_tendency", "F", {"drop_by": ("face_mask_occurrences", "indoor_ordinary_occurrences"), "part": 4}),
+    "R7": ("Cosmetic", "measures", {}),
+}
+
+
+def planted_cell(tables: planted.Frames, task: str) -> Cell:
+    measure, features, drops = TASKS[task]
     side = planted.labels(tables, measure, **drops).sort_index()
     of = tables.user_categories
     wide = of[of["category"] != "Selfie"].pivot(index="user_id", columns="category", values="frequency_without_selfie")
@@ -317,4 +332,26 @@ def planted_cell(made: planted.Planted, tables: planted.Frames, features: str, m
         "measures": tables.selfie_measures.set_index("user_id")[list(planted.MEASURES.values())],
     }
     x = pd.concat([sets[name] for name in features.split("+")], axis=1).reindex(side.index).to_numpy(float)
-    return Cell(f"{measure} {features}", x, side.to_numpy(), side.index.to_numpy(np.str_))
+    return Cell(task, x, side.to_numpy(), side.index.to_numpy(np.str_))
+
+
+@pytest.mark.parametrize("strength", [0.9, 0.6, 0.0])
+def test_accuracy_reaches_what_a_planted_relation_allows(strength: float) -> None:
+    many, some = planted.plant(1500, strength=strength, seed=99), planted.plant(500, strength=strength, seed=5)
+    of_many, of_some = planted.frames(many.pictures), planted.frames(some.pictures)
+    cells = [planted_cell(of_some, task) for task in TASKS]
+    rng = np.random.default_rng(1)
+    cells += [replace(cells[0], name="shuffled", y=rng.permutation(cells[0].y))]
+    scores = {score.name: score for score in evaluate(cells, replace(PLAN, folds=10))}
+    allowed = {task: planted.allowed(many, of_many, measure, **drops) for task, (measure, _, drops) in TASKS.items()}
+    # what I shows, it shows as it is; F shows the habit of R1 clearly
+    for task in ("R1", "R2 I"):
+        assert scores[task].low <= allowed[task] <= scores[task].high, task
+    # the other features are traces: more than chance where there is something to tell, and never more than there is
+    for task in TASKS:
+        assert scores[task].low <= allowed[task] + 0.03, task
+        assert (scores[task].low > 0.5) == (strength > 0), task
+    assert scores["shuffled"].low < 0.5 < scores["shuffled"].high
+    assert {"R1": allowed["R1"] > 0.94, "R2 I": allowed["R2 I"] > 0.94} == dict.fromkeys(
+        ("R1", "R2 I"), strength == 0.9
+    )

@@ -51,8 +51,27 @@ def test_the_folds_together_are_scikit_learns_cross_val_predict(seed: int) -> No
     expected = cross_val_predict(plain(2.5, 0.3), x, y, cv=folds)
     found = out_of_fold(x, y, method)
     np.testing.assert_array_equal(found, expected)
-    assert crossval.correct(x, y, method) == (expected == y).sum()
     assert 0 < (expected == y).mean() < 1
+
+
+def whole(x: Any, y: Any, method: Method, name: str = "a") -> Data:
+    return Data(name, x, y, np.arange(len(y)), method, method)
+
+
+@pytest.mark.parametrize("gamma", ["scale", "auto", 0.3])
+@pytest.mark.parametrize("search", [False, True])
+def test_shuffles_are_predicted_as_folds_are(gamma: Any, search: bool) -> None:
+    x, y = made_up(n=40)
+    method = replace(METHOD, folds=3, c=2.5, gamma=gamma, search=search)
+    data = whole(x, y, method)
+    of = crossval.fold_numbers(y, method)
+    shuffles = [crossval.shuffled(y, of, 3, "a", number) for number in (0, 1, 2)]
+    for found, labels in zip(crossval.correct(data, [0, 1, 2]), shuffles, strict=True):
+        right = 0
+        for fold in range(3):
+            model = crossval.estimator(method).fit(x[of != fold], labels[of != fold])
+            right += (model.predict(x[of == fold]) == labels[of == fold]).sum()
+        assert found == right
 
 
 def test_every_fold_holds_both_labels_in_proportion() -> None:
@@ -64,7 +83,7 @@ def test_every_fold_holds_both_labels_in_proportion() -> None:
 
 def test_medians_are_learnt_inside_the_fold() -> None:
     """A feature that few rows have: the median of all rows, test rows among them, gives other predictions."""
-    x, y = made_up(n=24, d=1, missing=0.7, seed=5)
+    x, y = made_up(n=24, d=1, missing=0.7, seed=9)
     found = out_of_fold(x, y, METHOD)
     folds = StratifiedKFold(5, shuffle=True, random_state=3)
     beforehand = SimpleImputer(strategy="median").fit_transform(x)
@@ -79,12 +98,14 @@ def test_columns_that_say_nothing_change_nothing(column: float) -> None:
     wider = np.hstack([x, np.full((len(x), 1), column)])
     method = replace(METHOD, gamma=0.25)
     np.testing.assert_array_equal(out_of_fold(wider, y, method), out_of_fold(x, y, method))
+    assert crossval.correct(whole(wider, y, method), [0, 1]) == crossval.correct(whole(x, y, method), [0, 1])
 
 
 @pytest.mark.parametrize("value", [7.0, np.nan])
 def test_users_who_are_all_alike_are_no_error(value: float) -> None:
     x, y = np.full((20, 3), value), np.arange(20, dtype=np.int8) % 2
     assert set(out_of_fold(x, y, METHOD)) <= {0, 1}
+    assert 0 <= crossval.correct(whole(x, y, METHOD), [1])[0] <= 20
 
 
 def test_search_finds_what_a_bad_c_and_gamma_miss() -> None:
@@ -98,29 +119,39 @@ def test_search_finds_what_a_bad_c_and_gamma_miss() -> None:
 
 def test_shuffles_depend_on_seed_name_and_number_alone() -> None:
     y = np.array([1] * 30 + [0] * 20, np.int8)
+    of = crossval.fold_numbers(y, METHOD)
     made = {
-        (seed, name, number): tuple(crossval.shuffled(y, seed, name, number))
+        (seed, name, number): tuple(crossval.shuffled(y, of, seed, name, number))
         for seed in (1, 2)
         for name in ("R1 F", "R2 F")
         for number in (1, 2)
     }
     assert len(set(made.values())) == len(made)
-    assert all(sum(labels) == 30 for labels in made.values())
-    assert tuple(crossval.shuffled(y, 1, "R1 F", 2)) == made[1, "R1 F", 2]
-    np.testing.assert_array_equal(crossval.shuffled(y, 1, "R1 F", crossval.UNSHUFFLED), y)
+    assert tuple(crossval.shuffled(y, of, 1, "R1 F", 2)) == made[1, "R1 F", 2]
+    np.testing.assert_array_equal(crossval.shuffled(y, of, 1, "R1 F", crossval.UNSHUFFLED), y)
+
+
+def test_every_shuffle_keeps_each_folds_labels_and_reaches_every_row() -> None:
+    y = np.array([1] * 30 + [0] * 20, np.int8)
+    of = crossval.fold_numbers(y, METHOD)
+    made = np.array([crossval.shuffled(y, of, 1, "a", number) for number in range(1, 401)])
+    for fold in range(5):
+        assert (made[:, of == fold].sum(axis=1) == 6).all()
+    # each row is as often positive as its fold has positives: 6 in 10
+    assert np.abs(made.mean(axis=0) - 0.6).max() < 0.1
 
 
 def test_units_are_computed_on_their_own_cells_and_rows() -> None:
     x, y = made_up()
     sample = np.arange(0, 60, 2) + np.arange(30) % 2  # both labels
     small = replace(METHOD, folds=3)
-    cells = {4: Sent(Data("a", x, y, sample, METHOD, small)), 9: Sent(Data("b", -x, 1 - y, sample, METHOD, small))}
-    units = [[Unit(9, "fold", 2), Unit(4, "shuffle", 0)], [Unit(4, "shuffle", 7)], []]
-    found = list(crossval.run(units, cells))
+    first, second = Data("a", x, y, sample, METHOD, small), Data("b", -x, 1 - y, sample, METHOD, small)
+    units = [[Unit(9, "fold", 2), Unit(4, "shuffle", 0)], [Unit(4, "shuffle", 7), Unit(9, "shuffle", 7)], []]
+    found = list(crossval.run(units, {4: Sent(first), 9: Sent(second)}))
     assert [unit for unit, _ in found] == [unit for group in units for unit in group]
     np.testing.assert_array_equal(found[0][1], crossval.predict_fold(-x, 1 - y, METHOD, 2))
-    assert found[1][1] == crossval.correct(x[sample], y[sample], small)
-    assert found[2][1] == crossval.correct(x[sample], crossval.shuffled(y[sample], 3, "a", 7), small)
+    assert [found[1][1], found[2][1]] == crossval.correct(whole(x[sample], y[sample], small), [0, 7])
+    assert [found[3][1]] == crossval.correct(whole(-x[sample], 1 - y[sample], small, "b"), [7])
 
 
 def test_an_error_names_the_cell() -> None:
@@ -128,5 +159,5 @@ def test_an_error_names_the_cell() -> None:
     broken = Data("R3 F+S", np.full_like(x, np.inf), y, np.arange(60), METHOD, METHOD)
     with pytest.raises(CellError, match=r"R3 F\+S: fold 1 failed: ValueError: .*infinity"):
         list(crossval.run([[Unit(0, "fold", 1)]], {0: Sent(broken)}))
-    with pytest.raises(CellError, match=r"R3 F\+S: shuffle 5 failed"):
-        list(crossval.run([[Unit(0, "shuffle", 5)]], {0: Sent(broken)}))
+    with pytest.raises(CellError, match=r"R3 F\+S: shuffles 5 to 6 failed"):
+        list(crossval.run([[Unit(0, "shuffle", 5), Unit(0, "shuffle", 6)]], {0: Sent(broken)}))
