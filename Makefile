@@ -36,6 +36,8 @@ else
 demo: setup
 	@$(PY) -m demo.make_crawl --out data/demo/crawl
 	@$(SUBMIT) jobs/build_profiles.py --config conf/demo.yaml $(ARGS)
+	@$(SUBMIT) jobs/train_selfie.py --config conf/demo.yaml $(ARGS)
+	@$(SUBMIT) jobs/build_profiles.py --config conf/demo.yaml $(ARGS)
 	$(SHOWN) --config conf/demo.yaml $(ARGS)
 endif
 
