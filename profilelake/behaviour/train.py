@@ -6,7 +6,6 @@ the next one makes the runs and models and writes these rows anew, with the ids 
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import tempfile
@@ -129,6 +128,7 @@ class _Training:
     asked: Asked
     where: Place
     digest: str
+    measured: Measured | None = None
     made: list[Figure] = field(default_factory=list)
     written: bool = False
     live: int = 0
@@ -156,7 +156,7 @@ class _Training:
 
     def _tracked(self, tracker: Tracker, parent: TrackedRun, files: Path) -> None:
         kept = parent.read(_MEASURED)
-        measured = self._measured if kept is None else results.read(kept)
+        measured = self.measured = self._measure() if kept is None else results.read(kept)
         if kept is None:
             parent.write(_MEASURED, measured.dump())
         self.made = self._figures(measured)
@@ -178,14 +178,13 @@ class _Training:
         """Write what was measured, without MLflow."""
         if self.written:
             return
-        measured = self._measured
+        measured = self.measured or self._measure()
         self.made = self._figures(measured)
         evaluations, figures = self._rows(measured)
         self._draw(files, evaluations, figures)
         self._write(self.context.run_id, evaluations, figures, {}, None)
 
-    @functools.cached_property
-    def _measured(self) -> Measured:
+    def _measure(self) -> Measured:
         """What takes long: cross-validation with its shuffles, and the text baselines."""
         spark, config = self.context.spark, self.context.config
         questions = self.asked.questions.values()

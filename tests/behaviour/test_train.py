@@ -68,11 +68,16 @@ def config(make_lake_config: Callable[..., Config]) -> Callable[..., Config]:
 
 
 @pytest.fixture(autouse=True)
-def _few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R1 and R2 alone, and of the figures a stub: they have tests of their own, and take Spark's time."""
+def _few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R1 and R2 alone."""
     every = tasks.tasks
     monkeypatch.setattr(tasks, "tasks", lambda names: tuple(task for task in every(names) if task.name in ("R1", "R2")))
     monkeypatch.setattr(train, "tasks", tasks.tasks)
+
+
+@pytest.fixture
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the figures a stub: they have tests of their own, and take Spark's time."""
     monkeypatch.setattr(relations, "numbers", lambda study: [FigureRow("figure 4", "positive", 0.0, 0.5, label="Pet")])
     row = EvaluationRow("5.2.3", "R7", "measure", "all", "rho", 0.25, n=9)
     monkeypatch.setattr(relations, "rankings", lambda study, limit, seed: [row])
@@ -98,6 +103,7 @@ def accuracies(lake: Lake) -> dict[tuple[str, str], Row]:
     return {(row["task"], row["variant"]): row for row in rows(lake, "evaluations") if row["metric"] == "accuracy"}
 
 
+@pytest.mark.usefixtures("_no_figures")
 def test_a_training_fills_its_tables_once(
     users: Lake, config: Callable[..., Config], tracker: Tracker, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +191,7 @@ def test_a_training_fills_its_tables_once(
     assert versions(users) == counted
 
 
+@pytest.mark.usefixtures("_no_figures")
 def test_it_runs_beside_a_build(users: Lake, config: Callable[..., Config], spark: SparkSession) -> None:
     """It needs no lock and takes none: checked where it ends, before anything is computed."""
     live.lay_users(users, planted.frames(planted.plant(4, 3).pictures), anew=True)
@@ -215,6 +222,7 @@ def _instead(down: Place, connect: Callable[[Place, str], Tracker], where: Place
     return connect(down, experiment)
 
 
+@pytest.mark.usefixtures("_no_figures")
 def test_without_its_server_the_tables_are_written_and_a_rerun_completes_them(
     users: Lake, config: Callable[..., Config], tracker: Tracker, spark: SparkSession, closed: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +249,7 @@ def test_without_its_server_the_tables_are_written_and_a_rerun_completes_them(
     assert {row["model"] for row in rows(users, "champions")} == {"selfie_R1", "selfie_R2"}
 
 
+@pytest.mark.usefixtures("_no_figures")
 def test_a_training_that_was_killed_goes_on(
     users: Lake, config: Callable[..., Config], tracker: Tracker, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +296,7 @@ def test_a_training_that_was_killed_goes_on(
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("_no_figures")
 def test_only_who_does_better_goes_live(
     users: Lake, config: Callable[..., Config], tracker: Tracker, spark: SparkSession
 ) -> None:
