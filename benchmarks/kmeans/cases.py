@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.asked import ask
 from benchmarks.kmeans import targets as t
 from benchmarks.kmeans.data import vectors
 from benchmarks.kmeans.sizes import Sizes
-from benchmarks.overlay import ROOT
 from benchmarks.rows import Row, Rows, ratio
 from profilelake.clusters.silhouette import choose
 
-_LIMIT = 900  # seconds of one measurement
 _TWO = "local[2]"
-
-
-class MeasureError(Exception):
-    """A process that measures gave no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +35,8 @@ class Bench:
         folder = vectors(self.cache, n, width)
         request = {"case": case, "folder": str(folder), "ks": list(ks), "iterations": self.sizes.iterations,
                    "master": _TWO, "precision": "auto", **more}  # fmt: skip
-        python = self.faiss if case == "faiss" else Path(sys.executable)
-        with tempfile.TemporaryDirectory(prefix="bench-kmeans-") as scratch:
-            asked, answer = Path(scratch) / "request.json", Path(scratch) / "answer.json"
-            asked.write_text(json.dumps(request), encoding="utf-8")
-            done = subprocess.run(
-                [str(python), "-m", "benchmarks.kmeans.measure", str(asked), str(answer)],
-                cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
-                capture_output=True, text=True, timeout=_LIMIT,
-            )  # fmt: skip
-            if done.returncode or not answer.exists():
-                raise MeasureError(f"{case} ended with status {done.returncode}: {done.stderr[-2000:]}")
-            found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-        return found
+        python = self.faiss if case == "faiss" and self.faiss is not None else Path(sys.executable)
+        return ask(python, "benchmarks.kmeans.measure", request)
 
     def seconds(self, case: str, subject: str, value: float) -> None:
         """A row of seconds."""
