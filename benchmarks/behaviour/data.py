@@ -81,6 +81,7 @@ def made(posts: int) -> dict[str, pa.Table]:
         "image_clusters": _clusters(rng, ids, category),
         "image_faces": _faces(rng, ids, category),
         "cluster_centroids": _centroids(rng),
+        "cluster_fits": pa.table({"purpose": ["categories", "selfie"], "k": pa.array([CLUSTERS, len(KINDS)], "i4")}),
     }
 
 
@@ -200,6 +201,17 @@ SAME: Mapping[str, Mapping[str, str]] = {
         "fit_id": "concat('fit-', purpose)", "distance": "0.5", "silhouette": "0.25", "fitted": "true",
     },
     "image_faces": {"largest_face_share": "0.1", "detector_sha256": "repeat('d', 64)"},
+    "cluster_fits": {
+        "fit_id": "concat('fit-', purpose)",
+        "backbone": "'resnet50'",
+        "weights_sha256": "repeat('w', 64)",
+        "preprocessing": "'made'",
+        "basis": "'all pictures'",
+        "fitted_at": "TIMESTAMP '2024-01-02'",
+        "current": "true",
+        "images": "1",
+        "mean_distance": "0.5",
+    },
     "cluster_centroids": {
         "fit_id": "concat('fit-', purpose)", "size": "1", "proposed_category": "category", "reviewed": "true",
         "evidence": "'made'", "exemplar_image_ids": "array()",

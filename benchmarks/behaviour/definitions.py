@@ -124,9 +124,10 @@ SELECT t.user_id,
     / NULLIF(k.holding_something + k.indoor_ordinary, 0) AS holding_something_tendency,
   CAST(k.face_mask AS DOUBLE) / NULLIF(k.face_mask + k.indoor_ordinary, 0) AS face_mask_tendency,
   coalesce(s.occurrences, 0) AS selfie_occurrences,
-  k.one_face AS one_face_occurrences, k.multi_face AS multi_face_occurrences,
-  k.indoor_ordinary AS indoor_ordinary_occurrences, k.outdoor AS outdoor_occurrences,
-  k.holding_something AS holding_something_occurrences, k.face_mask AS face_mask_occurrences
+  coalesce(k.one_face, 0) AS one_face_occurrences, coalesce(k.multi_face, 0) AS multi_face_occurrences,
+  coalesce(k.indoor_ordinary, 0) AS indoor_ordinary_occurrences, coalesce(k.outdoor, 0) AS outdoor_occurrences,
+  coalesce(k.holding_something, 0) AS holding_something_occurrences,
+  coalesce(k.face_mask, 0) AS face_mask_occurrences
 FROM totals t
 LEFT JOIN selfies s ON s.user_id = t.user_id
 LEFT JOIN kinds k ON k.user_id = t.user_id

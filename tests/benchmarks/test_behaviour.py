@@ -176,6 +176,7 @@ def test_the_yardstick_measures_features_and_selfies_as_defined(
         shown = [[picture for picture in m if picture[0] == SELFIE] for m in his]
         multi = sum(any(faces is not None and faces > 1 for _, _, faces in m) for m in shown)
         one = sum(any(faces is not None and faces < 2 for _, _, faces in m) for m in shown)
+        assert (row["one_face_occurrences"], row["multi_face_occurrences"]) == (one, multi)
         assert row["group_tendency"] == ratio(multi, one + multi)
         kinds = Counter(kind for m in shown for kind in {kind for _, kind, _ in m})
         indoor = kinds["Indoor Ordinary Selfie"]
@@ -185,7 +186,7 @@ def test_the_yardstick_measures_features_and_selfies_as_defined(
             ("Face Mask Selfie", "face_mask"),
         ):
             assert row[f"{measure}_tendency"] == ratio(kinds[kind], kinds[kind] + indoor)
-            assert (row[f"{measure}_occurrences"] or 0) == kinds[kind]
+            assert row[f"{measure}_occurrences"] == kinds[kind]
 
 
 def test_the_yardstick_adds_attributes_up(
