@@ -59,6 +59,8 @@ class Lake:
     path: str | None
     run_id: str | None = None
     read_tables: set[str] = field(default_factory=set)
+    # What else a stage's result depends on, as JSON (`freshness`); None: on its tables alone.
+    settings: str | None = None
     # Called before every write: raises when the run has lost the lake to another one (`ledger`).
     assert_held: Callable[[], None] = lambda: None
 

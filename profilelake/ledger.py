@@ -164,7 +164,7 @@ def stage(name: str) -> Callable[[Callable[[Context], StageReport]], Stage]:
 
 
 def _run_stage(run_: Run, name: str, work: Callable[[Context], StageReport]) -> StageReport:
-    lake = replace(run_.lake, read_tables=set())
+    lake = replace(run_.lake, read_tables=set(), settings=None)
     context = Context(run_.spark, run_.config, lake, run_.run_id, name)
     started_at, started = datetime.now(UTC), time.monotonic()
     log.info("%s: starts", name)
@@ -189,6 +189,7 @@ def _run_stage(run_: Run, name: str, work: Callable[[Context], StageReport]) -> 
             "counters": [{"name": key, "value": report.counters[key]} for key in sorted(report.counters)],
             "warnings": list(report.warnings),
             "inputs": _versions(lake),
+            "settings": lake.settings,
             "version": __version__,
         }
 

@@ -730,6 +730,7 @@ _TABLES = (
             Column("counters", "array<struct<name: string, value: bigint>>", "What else it counted, by name."),
             Column("warnings", "array<string>", "What a person should know about it; empty when nothing."),
             Column("inputs", "array<struct<table: string, version: bigint>>", "Versions of the tables that it read."),
+            Column("settings", "string", "JSON: what else its result depends on; NULL where that is tables alone."),
             Column("version", "string", "Version of profilelake."),
         ),
         # two runs that take the lake at once must conflict even though each only adds a row
