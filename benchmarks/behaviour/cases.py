@@ -64,10 +64,11 @@ def run_all(bench: Bench) -> None:
     for _ in range(sizes.rounds):
         for posts in (sizes.tiny, sizes.few, sizes.posts):
             bench.timed(t.STAGE, "stage", posts)
-            bench.timed(t.FRAMES, "frames", posts, types=True)
-            bench.timed(t.WITHOUT_TYPES, "frames", posts, types=False)
-            if bench.duckdb is not None:
-                bench.timed(t.DUCKDB, "duckdb", posts, **_yardstick())
+        bench.timed(t.FRAMES, "frames", sizes.posts, types=True)
+        bench.timed(t.WITHOUT_TYPES, "frames", sizes.posts, types=False)
+        if bench.duckdb is not None:
+            bench.timed(t.DUCKDB, "duckdb", sizes.few, **_yardstick())
+            bench.timed(t.DUCKDB, "duckdb", sizes.posts, **_yardstick())
     memory(bench)
     _ratios(bench)
 
@@ -104,11 +105,11 @@ def memory(bench: Bench) -> None:
 
 def _ratios(bench: Bench) -> None:
     sizes, rows = bench.sizes, bench.rows
+    many, few, start = (
+        rows.values(t.STAGE, t.subject(posts), t.SECONDS) for posts in (sizes.posts, sizes.few, sizes.tiny)
+    )
+    rows.add_all(t.STAGE, t.grown(sizes), RATIO, "1", t.growth(many, few, start))
     for case in (t.STAGE, t.FRAMES, t.WITHOUT_TYPES):
-        many, few, start = (
-            rows.values(case, t.subject(posts), t.SECONDS) for posts in (sizes.posts, sizes.few, sizes.tiny)
-        )
-        rows.add_all(case, t.grown(sizes), RATIO, "1", t.growth(many, few, start))
         for posts in (sizes.few, sizes.posts):
             ours, theirs = (rows.row(name, t.subject(posts), t.SECONDS) for name in (case, t.DUCKDB))
             if ours is not None and theirs is not None:

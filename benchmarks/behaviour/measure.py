@@ -8,9 +8,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks.asked import Answer, Request, answer_with
 from benchmarks.behaviour.data import SAME
@@ -63,6 +64,27 @@ def stage(request: Request) -> Answer:
     return {"seconds": seconds, "users": report.rows_out, **peak()}
 
 
+def frames(request: Request) -> Answer:
+    """The same work, but what the stage writes goes nowhere. request: `types`, whether users get theirs."""
+    from profilelake.behaviour import stage as behaviour
+    from profilelake.lake import Lake, WriteResult
+    from profilelake.ledger import Context
+
+    def evaluated(lake: Lake, table: str, rows: Any) -> WriteResult:
+        rows.write.format("noop").mode("overwrite").save()
+        return WriteResult()
+
+    with _run(request) as run, ExitStack() as stack:
+        stack.enter_context(patch.object(Lake, "write", evaluated))
+        if not request["types"]:
+            stack.enter_context(patch.object(behaviour, "_write_types", lambda *_: (0, [])))
+        # past what enters the stage in the ledger, which misses the rows
+        work = behaviour.run.__wrapped__  # type: ignore[attr-defined]
+        began = time.perf_counter()
+        work(Context(run.spark, run.config, run.lake, run.run_id, behaviour.NAME))
+        return {"seconds": time.perf_counter() - began}
+
+
 def duckdb(request: Request) -> Answer:
     """DuckDB with two threads, from the data files of the same Delta tables to tables in memory.
 
@@ -89,7 +111,7 @@ def duckdb(request: Request) -> Answer:
     return {"seconds": seconds}
 
 
-CASES: Mapping[str, Callable[[Request], Answer]] = {"lay": lay, "stage": stage, "duckdb": duckdb}
+CASES: Mapping[str, Callable[[Request], Answer]] = {"lay": lay, "stage": stage, "frames": frames, "duckdb": duckdb}
 
 
 @contextmanager
