@@ -128,7 +128,7 @@ def _drawn(rng: np.random.Generator, tastes: Floats, user: Ints) -> Ints:
         for some in np.array_split(user, -(-len(user) // _CHUNK))
     ]
     # a sum of shares may end a little below 1
-    return np.minimum(np.concatenate(found), len(CATEGORIES) - 1)
+    return np.asarray(np.minimum(np.concatenate(found), len(CATEGORIES) - 1))
 
 
 def _ids(rng: np.random.Generator, n: int) -> pa.StringArray:
