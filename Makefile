@@ -80,6 +80,10 @@ bench-pictures: setup ## measure the picture pass against what else there is; a 
 bench-kmeans: setup ## measure k-means against what else there is; half an hour
 	@$(PY) -m benchmarks.kmeans $(ARGS)
 
+.PHONY: bench-behaviour
+bench-behaviour: setup ## measure paper 1's measures against DuckDB; a quarter of an hour
+	@$(PY) -m benchmarks.behaviour $(ARGS)
+
 .PHONY: package
 package: setup ## build the wheel into dist/
 	@rm -rf build
