@@ -198,9 +198,10 @@ class Answers:
             path.write_text(whole, encoding="utf-8")
 
     def add(self, answer: Mapping[str, Any]) -> None:
+        """Take an answer and keep it. Raises what a malformed one leads to, and keeps nothing then."""
+        self._take(answer)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(answer, ensure_ascii=False, sort_keys=True) + "\n")
-        self._take(answer)
 
     def _take(self, answer: Mapping[str, Any]) -> None:
         if "word" in answer:

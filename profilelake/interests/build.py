@@ -6,13 +6,16 @@ A synset's domains, at most three, best first:
 2. The synset's labels, each a vote for the domain that the map gives it. More than `MAX_LABELS` labels say nothing:
    the published table has synsets with over a hundred.
 3. A rule of `synsets` stands first whatever the labels say. A rule of `general` breaks ties between the labels'
-   domains, and speaks where there are none. Of domains with equal votes the one of the rarer label comes first.
+   domains, and speaks where there are none; below its `none` a synset has a domain only if it has fewer than
+   `MIN_KINDS` kinds and most of its labels agree. Of domains with equal votes the one of the rarer label comes first.
 
 A word's domains: the first one of each of its key senses. WordNet has no counterpart of BabelNet's key concepts, so
 key are the first sense and the senses that WordNet met in its tagged texts at least half as often. Senses met equally
 often are ordered by what a picture can show (ImageNet's classes first), then by whether the word heads its synset, then
 by how many kinds are below it, then as WordNet orders them; among those whose domains the map's `prefer` ranks, by that
-rank. Where no key sense has a domain, the first sense that has one tells it.
+rank. Where no key sense has a domain, the first sense that is a class of ImageNet tells it, or any where WordNet has
+met the word fewer than `ATTESTED` times in its first sense; else a common word whose common senses name no interest has
+none.
 """
 
 from __future__ import annotations
@@ -42,6 +45,9 @@ MIN_KINDS = 3
 # Weights of votes: a label 1, a general rule half of one, a rule of `synsets` more than all labels.
 _GENERAL = 0.5
 _CERTAIN = 2.0 * MAX_LABELS
+
+# From so many occurrences on WordNet's order of senses is evidence.
+ATTESTED = 5
 
 _LATIN = "taxonomic group.1"
 _OTHER_NAMES = {"crane bird": "crane", "maillot tank suit": "maillot"}
@@ -226,6 +232,8 @@ class Builder:
                 break
             if above in self.rules.general:
                 domain = self.rules.general[above]
+                if domain == NONE and (self.wordnet.kinds(offset) >= MIN_KINDS or not _agree(votes)):
+                    return ()
                 if domain != NONE and (domain in votes or not votes):
                     votes[domain] += _GENERAL
                 break
@@ -267,7 +275,8 @@ class Builder:
         most = senses[0][1]
         key = [offset for offset, count in senses if offset == senses[0][0] or count >= max(1.0, KEY_SHARE * most)]
         found = _firsts(self.synset(offset) for offset in key)
-        return found or _firsts(self.synset(offset) for offset, _ in senses)[:1]
+        may_tell = [offset for offset, _ in senses if most < ATTESTED or offset in self._depictable]
+        return found or _firsts(self.synset(offset) for offset in may_tell)[:1]
 
     def entries(self) -> dict[str, tuple[str, ...]]:
         """The lexicon: words as `words.fold` spells them. Words that are only the Latin names of taxa are left out; of
@@ -275,7 +284,7 @@ class Builder:
         latin = self._latin_names()
         spelt: dict[str, list[str]] = defaultdict(list)
         for word in self.wordnet.senses:
-            if word.split(" ")[0] not in latin and fold(word):
+            if not latin & {word, word.split(" ")[0]} and fold(word):
                 spelt[fold(word)].append(word)
         found: dict[str, tuple[str, ...]] = {}
         for folded, words in spelt.items():
@@ -286,11 +295,15 @@ class Builder:
         return found
 
     def _latin_names(self) -> frozenset[str]:
+        """Words that name nothing but taxa, in Latin, which WordNet writes with a capital: `Canis`, `genus Canis`."""
         taxa = self.wordnet.sense(_LATIN) or ""
+
+        def latin(word: str, offset: str) -> bool:
+            spelt = next(one for one in self.wordnet.synsets[offset].words if one.lower() == word)
+            return spelt != word and taxa in self.wordnet.above(offset)
+
         return frozenset(
-            word
-            for word, offsets in self.wordnet.senses.items()
-            if all(taxa in self.wordnet.above(offset) for offset in offsets)
+            word for word, offsets in self.wordnet.senses.items() if all(latin(word, offset) for offset in offsets)
         )
 
     def class_lines(self) -> list[str]:
@@ -309,6 +322,11 @@ class Builder:
             found[fold(plural)].update((singular, None) for singular in known if singular != fold(plural))
         lines += [f"{plural}\t{SEPARATOR.join(found[plural])}" for plural in sorted(found) if found[plural]]
         return lines
+
+
+def _agree(votes: Mapping[str, float]) -> bool:
+    """Whether one domain has more votes than all others together."""
+    return bool(votes) and 2 * max(votes.values()) > sum(votes.values())
 
 
 def _firsts(of_senses: Iterable[Sequence[str]]) -> tuple[str, ...]:

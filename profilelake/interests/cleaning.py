@@ -73,12 +73,8 @@ class Lists:
     def longest(self) -> int:
         return max((word.count(" ") + 1 for word in self.words), default=0)
 
-    def code(self, word: str) -> str | None:
-        """The code of a folded word that is listed, in the singular or plural; None: it is not."""
-        if word in self.words:
-            return self.words[word]
-        if word.endswith("s") and word[:-1] in self.words:
-            return self.words[word[:-1]]
+    def pattern_code(self, word: str) -> str | None:
+        """The code of the first pattern that covers a folded word."""
         return next((code for code, pattern in self.patterns if pattern.fullmatch(word)), None)
 
 
@@ -175,7 +171,7 @@ class _Cleaner:
         domains: dict[str, None] = {}
         dropped: list[str] = []
         for part, written in split(folded, self._find, self._longest):
-            code = self._lists.code(written)
+            code = self._code(written)
             if code is not None:
                 dropped.append(code)
             elif self._lexicon.entries[part]:
@@ -187,4 +183,14 @@ class _Cleaner:
         return Row(word, (), dropped[0] if dropped else NOT_IN_LEXICON)
 
     def _find(self, written: str) -> str | None:
-        return written if self._lists.code(written) is not None else self._lexicon.find(written)
+        return written if self._code(written) is not None else self._lexicon.find(written)
+
+    def _code(self, written: str) -> str | None:
+        """The code of a folded text that is listed. A listed word covers its plural, unless that is a word of its own:
+        `blues` are no colours. A pattern covers what is no phrase of the lexicon: `canon law` is no camera."""
+        words, entries = self._lists.words, self._lexicon.entries
+        if written in words:
+            return words[written]
+        if written.endswith("s") and written not in entries and written[:-1] in words:
+            return words[written[:-1]]
+        return None if " " in written and written in entries else self._lists.pattern_code(written)
