@@ -3,8 +3,8 @@
 A synset's domains, at most three, best first:
 
 1. The nearest rule of the map (`synsets`, `general`) up the hypernyms.
-2. The synset's labels, each a vote for the domain that the map gives it. More than `MAX_LABELS` labels say nothing:
-   the published table has synsets with over a hundred.
+2. The synset's labels, each a vote for the domain that the map gives it. Labels of more than `MAX_DOMAINS` domains say
+   nothing: the published table has synsets with over a hundred.
 3. A rule of `synsets` stands first whatever the labels say. A rule of `general` breaks ties between the labels'
    domains, and speaks where there are none; below its `none` a synset has a domain only if it has fewer than
    `MIN_KINDS` kinds and most of its labels agree. Of domains with equal votes the one of the rarer label comes first.
@@ -36,15 +36,14 @@ from profilelake.interests.wordnet import read as read_wordnet
 from profilelake.interests.words import fold
 
 MAX_DOMAINS = 3
-MAX_LABELS = 3
 NONE = "none"
 
 # A rule is not a second dictionary: it covers at least so many kinds, or is a class of ImageNet.
 MIN_KINDS = 3
 
-# Weights of votes: a label 1, a general rule half of one, a rule of `synsets` more than all labels.
+# Weights of votes: a label 1, a general rule half of one, a rule of `synsets` more than all labels (there are 171).
 _GENERAL = 0.5
-_CERTAIN = 2.0 * MAX_LABELS
+_CERTAIN = 1_000.0
 
 # From so many occurrences on WordNet's order of senses is evidence.
 ATTESTED = 5
@@ -72,7 +71,7 @@ class Rules:
         certain: by synset offset its domain, whatever the labels say.
         general: by synset offset its domain or `none`.
         prefer: domains, the preferred first.
-        words: by word, the domain that stands before those of its senses.
+        words: by word, the domain that stands instead of those of its senses.
     """
 
     of_label: Mapping[str, str]
@@ -221,11 +220,13 @@ class Builder:
         votes: dict[str, float] = defaultdict(float)
         rarest: dict[str, int] = {}
         labels = self.labels.get(offset, ())
-        for label in labels if len(labels) <= MAX_LABELS else ():
+        for label in labels:
             domain = self.rules.of_label[label]
             if domain != NONE:
                 votes[domain] += 1.0
                 rarest[domain] = min(rarest.get(domain, self._frequency[label]), self._frequency[label])
+        if len(votes) > MAX_DOMAINS:
+            votes.clear()
         for above in self.wordnet.above(offset):
             if above in self.rules.certain:
                 votes[self.rules.certain[above]] += _CERTAIN
@@ -291,7 +292,7 @@ class Builder:
             words.sort(key=lambda word: (-max(self.wordnet.counts[word]), word != folded, word))
             found[folded] = _firsts((domain,) for word in words for domain in self.word(word))
         for word, domain in self.rules.words.items():
-            found[word] = _firsts(((domain,), *((other,) for other in found.get(word, ()))))
+            found[word] = (domain,)
         return found
 
     def _latin_names(self) -> frozenset[str]:
