@@ -93,6 +93,11 @@ package: setup ## build the wheel into dist/
 docs-tables: setup ## write docs/tables.md from the table declarations
 	@$(PY) -m profilelake.tables > docs/tables.md.new && mv docs/tables.md.new docs/tables.md
 
+.PHONY: lexicon
+lexicon: setup ## build the packaged lexicon of interests anew from its sources (docs/interests.md)
+	@$(PY) -m tools.fetch_lexicon_sources
+	@$(PY) jobs/build_lexicon.py wordnet --sources .setup/lexicon $(ARGS)
+
 .PHONY: lock
 lock: ## make the lock files from requirements/*.in; UPGRADE=1: with the newest versions they allow
 	@PYTHON='$(PYTHON)' UPGRADE='$(UPGRADE)' sh tools/python311.sh -m tools.make_lock

@@ -84,7 +84,7 @@ setup(
     version=version(),
     description="One queryable profile per user from the pictures they post, in a Delta lake, with Spark.",
     license="Apache-2.0",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11,<3.13",
     packages=[
         *find_packages(include=["jobs", "jobs.*", "profilelake", "profilelake.*", "udfs", "udfs.*"]),
@@ -93,7 +93,9 @@ setup(
     package_dir=data_packages(),
     package_data={
         "profilelake": ["py.typed", *below("profilelake", "*.html", "*.j2", "*.css")],
-        "profilelake.conf": below("conf", "*.yaml", "*.yml", "*.json", "*.csv", "*.txt", "*.conf", "*.properties"),
+        "profilelake.conf": below(
+            "conf", "*.yaml", "*.yml", "*.json", "*.csv", "*.tsv", "*.xz", "*.txt", "*.conf", "*.properties"
+        ),
         "profilelake.sql": below("sql", "*.sql"),
     },
     include_package_data=False,
