@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.asked import ask
 from benchmarks.kmeans import targets as t
 from benchmarks.kmeans.data import vectors
 from benchmarks.kmeans.sizes import Sizes
-from benchmarks.overlay import ROOT
 from benchmarks.rows import Row, Rows, ratio
 from profilelake.clusters.silhouette import choose
 
-_LIMIT = 900  # seconds of one measurement
 _TWO = "local[2]"
-
-
-class MeasureError(Exception):
-    """A process that measures gave no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +35,8 @@ class Bench:
         folder = vectors(self.cache, n, width)
         request = {"case": case, "folder": str(folder), "ks": list(ks), "iterations": self.sizes.iterations,
                    "master": _TWO, "precision": "auto", **more}  # fmt: skip
-        python = self.faiss if case == "faiss" else Path(sys.executable)
-        with tempfile.TemporaryDirectory(prefix="bench-kmeans-") as scratch:
-            asked, answer = Path(scratch) / "request.json", Path(scratch) / "answer.json"
-            asked.write_text(json.dumps(request), encoding="utf-8")
-            done = subprocess.run(
-                [str(python), "-m", "benchmarks.kmeans.measure", str(asked), str(answer)],
-                cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
-                capture_output=True, text=True, timeout=_LIMIT,
-            )  # fmt: skip
-            if done.returncode or not answer.exists():
-                raise MeasureError(f"{case} ended with status {done.returncode}: {done.stderr[-2000:]}")
-            found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-        return found
+        python = self.faiss if case == "faiss" and self.faiss is not None else Path(sys.executable)
+        return ask(python, "benchmarks.kmeans.measure", request)
 
     def seconds(self, case: str, subject: str, value: float) -> None:
         """A row of seconds."""
@@ -69,17 +49,25 @@ def subject(n: int, width: int, what: str) -> str:
     return f"{what}, {n:,} x {width:,}"
 
 
-def run_all(bench: Bench) -> None:
-    """All of it; what targets rest on in rounds, so that whatever else the machine does meets all of it."""
-    sizes = bench.sizes
-    for _ in range(sizes.rounds):
-        swept = sweeps(bench)
-        single_fits(bench)
-        peers_sweeps(bench)
-    growth(bench)
-    masters(bench)
-    passes(bench)
-    quality(bench, swept)
+PARTS = ("sweeps", "single", "passes", "growth", "masters")
+
+
+def run_all(bench: Bench, parts: Collection[str] = PARTS) -> None:
+    """All of it, or some parts; what targets rest on in rounds, so that whatever else the machine does meets all of
+    it."""
+    swept: dict[str, Any] | None = None
+    for _ in range(bench.sizes.rounds):
+        if "sweeps" in parts:
+            swept = sweeps(bench)
+        if "single" in parts:
+            single_fits(bench)
+        if "sweeps" in parts:
+            peers_sweeps(bench)
+    if swept is not None:
+        quality(bench, swept)
+    for part, measure in (("passes", passes), ("growth", growth), ("masters", masters)):
+        if part in parts:
+            measure(bench)
     _ratios(bench)
 
 
@@ -138,6 +126,8 @@ def single_fits(bench: Bench) -> None:
 def growth(bench: Bench) -> None:
     """How a sweep's time and memory grow with rows; what 300 rows take is its start-up."""
     sizes = bench.sizes
+    if not bench.rows.values(t.OURS, subject(sizes.rows, sizes.widths[0], t.SWEEP), t.SECONDS):
+        sweep(bench, t.OURS, sizes.rows, sizes.widths[0])
     sweep(bench, t.OURS, sizes.few, sizes.widths[0])
     sweep(bench, t.OURS, sizes.many, sizes.widths[0])
     sweep(bench, t.OURS, sizes.rows, sizes.widths[1])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import resource
-import sys
 import tempfile
 import threading
 import time
@@ -17,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-Request = Mapping[str, Any]
-Answer = dict[str, Any]
+from benchmarks.asked import Answer, Request, answer_with
 
 _SEED = 20160501
 _CORES = 2
@@ -205,5 +202,4 @@ def _peak_of_workers() -> Iterator[Callable[[], int]]:
 
 
 if __name__ == "__main__":
-    asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    Path(sys.argv[2]).write_text(json.dumps(CASES[asked["case"]](asked)), encoding="utf-8")
+    answer_with(CASES)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.overlay import ROOT, overlay_or_none
+from benchmarks.command import OUT, arguments, publish
+from benchmarks.overlay import overlay_or_none
 from benchmarks.pictures import targets
 from benchmarks.pictures.cases import Bench, run_all
 from benchmarks.pictures.peers import Peers
@@ -19,26 +17,16 @@ from benchmarks.pictures.photographs import photographs
 from benchmarks.pictures.plot import save
 from benchmarks.pictures.spark_cases import CORES, SparkCases
 from benchmarks.pictures.subjects import FULL, SMALL, Sizes, random_resnet
-from benchmarks.rows import Rows, table, verdicts
+from benchmarks.rows import Rows
 from profilelake import config as configuration
 from profilelake.session import session
 
-OUT = ROOT / "benchmarks" / "out"
-
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="make bench-pictures", description=__doc__)
-    parser.add_argument("--small", action="store_true", help="64 pictures, one round: whether it works, not how fast")
-    parser.add_argument("--no-daft", action="store_true", help="leave Daft out, whose environment needs the network")
-    parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")
-    given = parser.parse_args(argv)
+    given = arguments("pictures", __doc__, "64 pictures", "Daft", argv)
     rows = measure(SMALL if given.small else FULL, OUT / "pictures", with_daft=not given.no_daft)
     targets.add_ratios(rows)
-    found = rows.rows()
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "pictures.json").write_text(json.dumps([asdict(row) for row in found], indent=1), encoding="utf-8")
-    save(found, given.out / "pictures.png")
-    print(table(found), verdicts(found, targets.TARGETS), sep="\n\n")
+    publish("pictures", rows.rows(), given.out, save, targets.TARGETS)
     print("\nResNet-50 has random weights here: they take as much time as trained ones, and its vectors mean nothing.")
 
 
