@@ -147,8 +147,9 @@ def load(trained: Trained) -> tuple[CaptionLstm, dict[str, int]]:
 
     from udfs.networks.caption_lstm import CaptionLstm
 
-    network = CaptionLstm(len(trained.vocabulary), trained.width)
-    network.load_state_dict(torch.load(io.BytesIO(trained.weights), weights_only=True))
+    with torch.device("meta"):  # no random weights are drawn, only to be replaced
+        network = CaptionLstm(len(trained.vocabulary), trained.width)
+    network.load_state_dict(torch.load(io.BytesIO(trained.weights), weights_only=True), assign=True)
     return network.eval(), numbers_of(trained.vocabulary)
 
 

@@ -16,10 +16,12 @@ from udfs.caption_scores import Trained, encode, numbers_of, packed, torch_threa
 
 logger = logging.getLogger(__name__)
 
-# Of which the paper says nothing: captions a step, Adam's rate, and the gradient's length above which it is cut.
-_BATCH, _RATE, _LONGEST_STEP = 32, 0.005, 1.0
-# Fixed, since sums come out differently by the number of threads.
-THREADS = 2
+# The paper says nothing of these: Adam's rate, the gradient's length above which it is cut, captions a step: as many
+# as leave a hundred steps a pass, within bounds. Few captions need many steps; with many, small ones take too long.
+_RATE, _LONGEST_STEP = 0.005, 1.0
+_SMALLEST_BATCH, _LARGEST_BATCH, _STEPS = 32, 256, 100
+# Sums come out differently by the number of threads; for batches of this size more of them gain nothing.
+THREADS = 1
 
 
 def vocabulary(captions: Iterable[Sequence[str]], size: int) -> tuple[str, ...]:
@@ -47,14 +49,15 @@ def train(captions: Sequence[Sequence[str]], selfie: npt.NDArray[np.bool_], rule
     numbers = numbers_of(known)
     target = torch.from_numpy(np.asarray(selfie, np.int64))
     draws = np.random.default_rng(rules.seed)
+    batch = min(max(len(captions) // _STEPS, _SMALLEST_BATCH), _LARGEST_BATCH)
     with torch_threads(THREADS), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(rules.seed)
         network = CaptionLstm(len(known), rules.lstm_width)
         optimiser = torch.optim.Adam(network.parameters(), lr=_RATE)
         for epoch in range(1, rules.lstm_epochs + 1):
             order, loss_sum = draws.permutation(len(captions)), 0.0
-            for begin in range(0, len(order), _BATCH):
-                rows = order[begin : begin + _BATCH]
+            for begin in range(0, len(order), batch):
+                rows = order[begin : begin + batch]
                 padded, lengths = encode([captions[row] for row in rows], numbers)
                 logits = network(torch.from_numpy(padded), torch.from_numpy(lengths))
                 loss = nn.functional.cross_entropy(logits, target[rows])

@@ -106,16 +106,24 @@ def measure(spark: SparkSession, captions: DataFrame, ranked: DataFrame, rules: 
     """
     quarters = _quarters(ranked, rules)
     if quarters["label"].nunique() < 2:
-        reason = "there are no users on both sides of R1"
-        return [Baseline("LSTM", reason=reason), Baseline("doc2vec", reason=reason)]
+        return _without("there are no users on both sides of R1")
     wanted = ranked.where(F.col("label").isNull()).select("user_id", F.lit(None).cast("int").alias("label"))
     wanted = wanted.unionByName(spark.createDataFrame(quarters, "user_id string, label int"))
     held = captions.join(wanted, on="user_id", how="inner").persist(StorageLevel.DISK_ONLY)
     between, sides = held.where(F.col("label").isNull()), held.where(F.col("label").isNotNull())
     try:
+        # before minutes of training for a figure that can't be made
+        _check_users(sides.select("user_id", "label").distinct().toPandas()["label"].to_numpy(np.int64), rules)
         return [_lstm(spark, between, sides, rules), _doc2vec(spark, sides, rules)]
+    except _NoFigure as error:
+        return _without(str(error))
     finally:
         held.unpersist()
+
+
+def _without(reason: str) -> list[Baseline]:
+    logger.warning("R1 has no text baselines: %s", reason)
+    return [Baseline("LSTM", reason=reason), Baseline("doc2vec", reason=reason)]
 
 
 def _quarters(ranked: DataFrame, rules: config.Selfie) -> pd.DataFrame:
@@ -331,6 +339,8 @@ def _doc2vec(spark: SparkSession, sides: DataFrame, rules: config.Selfie) -> Bas
     vectors = pd.DataFrame(doc2vec_vectors(sample.words, rules)).groupby(sample.users).mean()
     cell = crossval.Cell("R1 doc2vec", vectors.loc[users].to_numpy(np.float64), labels, users)
     (score,) = crossval.evaluate(spark, [cell], _plan(rules))
+    if score.reason is not None:
+        return Baseline("doc2vec", notes=sample.notes, reason=score.reason)
     return Baseline(
         "doc2vec",
         user_accuracy=score.accuracy,
@@ -338,9 +348,8 @@ def _doc2vec(spark: SparkSession, sides: DataFrame, rules: config.Selfie) -> Bas
         low=score.low,
         high=score.high,
         baseline=score.baseline,
-        fold_accuracies=score.fold_accuracies or None,
+        fold_accuracies=score.fold_accuracies,
         notes=(*sample.notes, *score.notes),
-        reason=score.reason,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, fields
@@ -77,6 +78,13 @@ class Seen:
     tested: list[list[str]]
 
 
+def who(said: list[list[str]]) -> set[str]:
+    return {word for caption in said for word in caption if word.startswith("own")}
+
+
+PLANTED = crawl(1, told=0.8)
+
+
 @pytest.fixture(scope="module")
 def planted(spark: SparkSession) -> tuple[Baseline, Baseline, Seen]:
     seen = Seen([], [])
@@ -93,7 +101,7 @@ def planted(spark: SparkSession) -> tuple[Baseline, Baseline, Seen]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(caption_lstm, "train", trained)
         patch.setattr(captions, "probabilities", scored)
-        lstm, doc2vec = measured(spark, crawl(1, told=0.9))
+        lstm, doc2vec = measured(spark, PLANTED)
     return lstm, doc2vec, seen
 
 
@@ -101,17 +109,21 @@ def planted(spark: SparkSession) -> tuple[Baseline, Baseline, Seen]:
 
 
 def test_captions_that_tell_selfies_tell_selfie_addicts(planted: tuple[Baseline, Baseline, Seen]) -> None:
-    lstm, doc2vec, _ = planted
+    lstm, doc2vec, seen = planted
     assert (lstm.name, lstm.reason) == ("LSTM", None)
-    # 12 of 40 users test captions and the threshold, 6 captions each; 0.95 of them say what they show
+    # 12 of 40 users test captions, 12 of 40 the threshold
     assert (lstm.caption_n, lstm.n) == (72, 12)
     assert lstm.caption_accuracy is not None
     assert lstm.caption_low is not None
     assert lstm.caption_high is not None
     assert lstm.caption_baseline is not None
-    assert lstm.caption_accuracy > 0.8
-    assert lstm.caption_low > lstm.caption_baseline >= 0.5
-    assert lstm.caption_low < lstm.caption_accuracy < lstm.caption_high
+    # what somebody reaches who knows which words tell
+    telling = set(words(" ".join(TELLING[0]), 64))
+    said = {post: (words(caption, 64), selfie) for _, post, caption, selfie in PLANTED.captions}
+    right = [bool(telling & set(caption)) == selfie for caption, selfie in said.values() if caption in seen.tested]
+    assert len(right) == 72
+    assert abs(lstm.caption_accuracy - np.mean(right)) < 0.05
+    assert 0.5 <= lstm.caption_baseline < lstm.caption_low < lstm.caption_accuracy < lstm.caption_high
     assert lstm.user_accuracy is not None
     assert lstm.user_accuracy > 0.8
     assert lstm.baseline == 0.5
@@ -129,11 +141,7 @@ def test_captions_that_tell_selfies_tell_selfie_addicts(planted: tuple[Baseline,
 
 def test_no_user_is_trained_and_tested_on(planted: tuple[Baseline, Baseline, Seen]) -> None:
     _, _, seen = planted
-
-    def who(said: list[list[str]]) -> set[str]:
-        return {word for caption in said for word in caption if word.startswith("own")}
-
-    between = {f"own{user}" for user, _, label in crawl(1, told=0.9).ranked if label is None}
+    between = {f"own{user}" for user, _, label in PLANTED.ranked if label is None}
     assert len(who(seen.trained)) == 28
     assert who(seen.trained) | who(seen.tested) == between
     assert not who(seen.trained) & who(seen.tested)
@@ -153,10 +161,9 @@ def test_who_took_part_and_who_is_left_out_is_said(planted: tuple[Baseline, Base
 def test_rows_in_another_order_give_the_same_figures(
     spark: SparkSession, planted: tuple[Baseline, Baseline, Seen]
 ) -> None:
-    of = crawl(1, told=0.9)
     torch.manual_seed(11)
     before = torch.get_num_threads(), torch.get_rng_state()
-    again = measured(spark, Crawl(of.captions[::-1], of.ranked[::-1]))
+    again = measured(spark, Crawl(PLANTED.captions[::-1], PLANTED.ranked[::-1]))
     assert again == planted[:2]
     assert torch.get_num_threads() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])
@@ -177,54 +184,47 @@ def figures(baseline: Baseline) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("captions_of", "sides", "changed", "lstm", "doc2vec"),
+    ("writers", "sides", "changed", "reason", "doc2vec_too"),
     [
-        ((None, 0, 1), (None, 1), {}, "no users on both sides of R1", "no users on both sides of R1"),
-        ((), (None, 0, 1), {}, "no caption of users between", "0 users of the quarters have captions, 20 are needed"),
-        ((0, 1), (None, 0, 1), {}, "no caption of users between", None),
-        (
-            (None, 0, 1),
-            (None, 0, 1),
-            {"min_users": 41},
-            "40 users of the quarters have captions, 41 are needed",
-            "40 users of the quarters have captions, 41 are needed",
-        ),
-        (
-            (None, 1),
-            (None, 0, 1),
-            {},
-            "fewer than two users of one of the quarters",
-            "fewer than two users of one of the quarters",
-        ),
+        ((None, 0, 1), (None, 1), {}, "no users on both sides of R1", True),
+        ((), (None, 0, 1), {}, "0 users of the quarters have captions, 20 are needed", True),
+        ((None, 0, 1), (None, 0, 1), {"min_users": 41}, "40 users .* have captions, 41 are needed", True),
+        ((None, 1), (None, 0, 1), {}, "fewer than two users of one of the quarters", True),
+        ((0, 1), (None, 0, 1), {}, "no caption of users between", False),
     ],
-    ids=["one side", "no captions", "none between", "few users", "captions of one side"],
+    ids=["one side", "no captions", "few users", "captions of one side", "none between"],
 )
 def test_too_little_is_a_reason_and_no_figure(
     spark: SparkSession,
-    captions_of: tuple[int | None, ...],
+    writers: tuple[int | None, ...],
     sides: tuple[int | None, ...],
     changed: dict[str, int],
-    lstm: str,
-    doc2vec: str | None,
+    reason: str,
+    doc2vec_too: bool,
 ) -> None:
     of = crawl(3, told=0.9)
     label = {user: label for user, _, label in of.ranked}
     found = measured(
         spark,
-        Crawl(
-            [row for row in of.captions if label[row[0]] in captions_of], [row for row in of.ranked if row[2] in sides]
-        ),
+        Crawl([row for row in of.captions if label[row[0]] in writers], [row for row in of.ranked if row[2] in sides]),
         rules(lstm_epochs=1, doc2vec_epochs=1, **changed),
     )
-    for baseline, reason in zip(found, (lstm, doc2vec), strict=True):
-        if reason is None:
-            assert baseline.reason is None
-        else:
-            assert reason in str(baseline.reason)
-            assert set(figures(baseline).values()) == {None}
+    for baseline in found[: 2 if doc2vec_too else 1]:
+        assert re.search(reason, str(baseline.reason))
+        assert set(figures(baseline).values()) == {None}
+    assert (found[1].user_accuracy is None) == doc2vec_too
 
 
 # --- their parts ------------------------------------------------------------------------------------------------------
+
+
+def test_captions_of_one_kind_train_nothing(spark: SparkSession) -> None:
+    of = crawl(3, told=0.9)
+    without = Crawl([(*row[:3], False) for row in of.captions], of.ranked)
+    lstm, doc2vec = measured(spark, without, rules(doc2vec_epochs=1))
+    assert "not of both kinds" in str(lstm.reason)
+    assert set(figures(lstm).values()) == {None}
+    assert doc2vec.user_accuracy is not None
 
 
 def test_a_users_mean_is_over_all_captions_with_a_word(spark: SparkSession) -> None:

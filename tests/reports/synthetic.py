@@ -255,6 +255,9 @@ def make(seed: int = 5, pictures: int = 20, users: int = 20) -> Synthetic:
                 {"purpose": "categories", "fit_id": "older", "backbone": "resnet50", "weights_sha256": "0" * 64,
                  "preprocessing": "margin 288", "basis": "all", "k": 3, "fitted_at": START, "current": False,
                  "drift": None, "images": 9, "mean_distance": 0.7, "warning": None},
+                {"purpose": "selfie", "fit_id": "kinds", "backbone": "resnet50", "weights_sha256": "0" * 64,
+                 "preprocessing": "margin 288", "basis": "all", "k": 2, "fitted_at": START, "current": True,
+                 "drift": None, "images": 9, "mean_distance": 0.7, "warning": None},
             ],
             "cluster_sweeps": sweep,
             "cluster_centroids": [

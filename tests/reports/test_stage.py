@@ -13,6 +13,7 @@ from PIL import Image
 from pyspark.sql import SparkSession
 
 from profilelake import config as configuration
+from profilelake.behaviour import prints
 from profilelake.config import Config
 from profilelake.errors import ConfigError
 from profilelake.lake import Lake, open_lake
@@ -36,6 +37,7 @@ class Reported:
     report: StageReport
     html: str
     thumbnails: dict[str, bytes]
+    sheets: dict[str, bytes]
     before: dict[str, int]
     after: dict[str, int]
     pending: dict[str, int]
@@ -58,9 +60,10 @@ def reported(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Reported
     before = versions(lake)
     said = facts.gather(lake, config, RUN)
     shown = facts.thumbnails(lake, page.wanted(said), page.SIDE, config.crawl.max_image_pixels)
+    sheets = prints.contact_sheets(lake, config.crawl.max_image_pixels)
     report = stage.run(spark, config)
     html = (folder / "report" / "index.html").read_text(encoding="utf-8")
-    return Reported(synthetic, said, report, html, shown, before, versions(lake), stage.pending(lake, config))
+    return Reported(synthetic, said, report, html, shown, sheets, before, versions(lake), stage.pending(lake, config))
 
 
 def test_the_stage_adds_no_version_to_any_table(reported: Reported) -> None:
@@ -224,6 +227,13 @@ def test_the_newest_study_is_shown(reported: Reported) -> None:
             assert any(f"{row['task']} F {100 * row['value']:.1f}" in text for text in shown)
     assert [text.split()[1] for text in texts(reported.html, "summary") if text.startswith("Figure")] == ["9", "10"]
     assert "Stale" not in "".join(str(e.attributes.get("alt")) for e in read(reported.html))
+
+
+def test_contact_sheets_show_the_current_fits(reported: Reported) -> None:
+    categories, kinds = (Image.open(io.BytesIO(reported.sheets[name])) for name in ("figure 2", "figure 7"))
+    assert set(reported.sheets) == {"figure 2", "figure 7"}
+    assert categories.size[1] > kinds.size[1]  # four categories, two kinds
+    assert len({categories.convert("RGB").getpixel((x, 90)) for x in range(20, 500, 40)}) > 3
 
 
 def test_a_profiles_habits_are_a_users(reported: Reported) -> None:
