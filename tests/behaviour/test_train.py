@@ -193,7 +193,7 @@ def test_a_training_fills_its_tables_once(
     assert versions(users) == counted
 
 
-@pytest.mark.usefixtures("_no_figures")
+@pytest.mark.usefixtures("_no_figures", "place_of_models")
 def test_it_runs_beside_a_build(users: Lake, config: Callable[..., Config], spark: SparkSession) -> None:
     with ledger.run(spark, config(), "a build"):
         holds = ledger._active.set(None)  # another process would have no run of its own either
