@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from pyspark.sql import SparkSession
 
+from profilelake.behaviour import tasks
+from profilelake.behaviour.questions import Asked, Question
 from profilelake.lake import Lake
 from profilelake.training import crossval, models, tracking
+from profilelake.training.crossval import Cell, Plan, Score
 from profilelake.training.tracking import Place, Tracker, Version
 from tests.behaviour import planted
 from tests.lakes import FIT, WHEN, lay
@@ -27,6 +31,67 @@ def lay_users(lake: Lake, made: planted.Frames, *, anew: bool = False) -> None:
         rows = found.astype(object).where(found.notna(), None).to_dict("records")
         common: dict[str, Any] = {"missing": [], "fit_id": FIT}
         lay(lake, table, rows, anew=anew, **common)
+
+
+def asked(made: planted.Frames) -> Asked:
+    """R1 and R2 over users, as `questions.ask` makes them of the tables, computed here without Spark."""
+    categories = tuple(sorted(set(made.user_categories["category"]) - {"Selfie"}))
+    wide = made.user_categories.pivot(index="user_id", columns="category", values="frequency_without_selfie")
+    wide = wide.reindex(columns=list(categories)).fillna(0.0)
+    wide = wide.join(made.user_features.set_index("user_id")[["other_inertia", "other_singleness"]])
+    sides = {
+        "R1": planted.labels(made, "selfie_frequency"),
+        "R2": planted.labels(made, "selfie_inertia", ["selfie_occurrences"], 3),
+    }
+    questions = {}
+    for task in tasks.tasks(()):
+        if task.name in sides:
+            label = sides[task.name].sort_index()
+            columns = tasks.columns(max(task.feature_sets, key=len), categories)
+            x = wide.loc[label.index, list(columns)].to_numpy(np.float64)
+            users = label.index.to_numpy(np.str_)
+            matrix = tasks.Matrix(columns, users, x, label.to_numpy(np.int8))
+            cut: Any = None  # nobody asks for the frame where figures are stubs
+            questions[task.name] = Question(
+                task, tasks.Sides(cut, 2 * len(label), len(label) // 2, None, None, None), matrix, categories
+            )
+    return Asked(cut, cut, categories, (), questions)
+
+
+class Here:
+    """What `crossval.evaluate` asks of a session, done in this process: its own context, broadcasts and partitions."""
+
+    defaultParallelism = 1
+
+    def __init__(self, value: Any = None) -> None:
+        self.value = value
+
+    @property
+    def sparkContext(self) -> Here:
+        return self
+
+    def broadcast(self, value: Any) -> Here:
+        return Here(value)
+
+    def destroy(self) -> None:
+        """Nothing was sent."""
+
+    def parallelize(self, rows: Any, _: int) -> Here:
+        return Here(rows)
+
+    def mapPartitions(self, work: Callable[[Any], Any]) -> Here:
+        return Here(list(work(self.value)))
+
+    def collect(self) -> Any:
+        return self.value
+
+
+_evaluate = crossval.evaluate  # tests put `evaluate` in its place
+
+
+def evaluate(spark: object, cells: Sequence[Cell], plan: Plan) -> list[Score]:
+    """As `crossval.evaluate`, without Spark."""
+    return _evaluate(cast(SparkSession, Here()), cells, plan)
 
 
 def store(template: Path, folder: Path) -> Place:

@@ -84,7 +84,7 @@ def test_everybody_is_scored_by_what_is_live(
     assert versions(lake) == before
 
     tracker = tracking.connect(where, "profilelake")
-    categories = tasks.columns("F", planted.CATEGORIES)
+    categories = tasks.columns("F", list(made.user_categories["category"]))
     wide = made.user_categories.pivot(index="user_id", columns="category", values="frequency_without_selfie")
     wide = wide.reindex(columns=list(categories)).fillna(0.0)
     wide.loc["u000000"] = np.nan
