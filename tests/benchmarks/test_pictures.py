@@ -72,7 +72,8 @@ def test_a_pass_travels_as_json() -> None:
 @pytest.mark.timeout(500)
 def test_a_small_run_measures_every_case_of_a_network(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.pictures", "--small", "--no-daft", "--only", "lite0", "--out", str(tmp_path)],
+        [sys.executable, "-m", "benchmarks.pictures", "--small", "--no-daft", "--only", "lite0",
+         "--out", str(tmp_path)],
         cwd=ROOT, env={**os.environ, "SPARK_CONF_DIR": str(ROOT / "conf")}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
