@@ -113,7 +113,8 @@ def measure(spark: SparkSession, captions: DataFrame, ranked: DataFrame, rules: 
     between, sides = held.where(F.col("label").isNull()), held.where(F.col("label").isNotNull())
     try:
         # before minutes of training for a figure that can't be made
-        _check_users(sides.select("user_id", "label").distinct().toPandas()["label"].to_numpy(np.int64), rules)
+        writers: pd.DataFrame = sides.select("user_id", "label").distinct().toPandas()
+        _check_users(writers["label"].to_numpy(np.int64), rules)
         return [_lstm(spark, between, sides, rules), _doc2vec(spark, sides, rules)]
     except _NoFigure as error:
         return _without(str(error))
