@@ -89,9 +89,9 @@ def _of_figure(question: Question, features: str, score: Score | None) -> list[E
             published=printed,
             note="; ".join([*notes, *score.notes]) or None,
         ),
-        row("folds", score.folds, n=score.n),
+        row("folds", float(score.folds), n=score.n),
         row("fold_std", float(np.std(score.fold_accuracies, ddof=1)), n=score.folds),
-        row("imputed", score.imputed, n=score.n, note="values of features that were missing"),
+        row("imputed", float(score.imputed), n=score.n, note="values of features that were missing"),
     ]
     if score.p_value is not None:
         rows.append(row("p_value", score.p_value, n=score.shuffle_n, note=f"{score.shuffles} shuffles of the labels"))

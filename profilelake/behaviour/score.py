@@ -76,8 +76,10 @@ def run(context: Context) -> StageReport:
     finally:
         for sent in broadcasts:
             sent.destroy()
-    versions = F.array(*[F.struct(F.lit(name.removeprefix(PREFIX)), F.lit(live[name].version)) for name in usable])
-    scored = lake.read(OUTPUT).where(F.array_contains(versions, F.struct("task", "model_version"))).count()
+    asked = [
+        (F.col("task") == name.removeprefix(PREFIX)) & (F.col("model_version") == live[name].version) for name in usable
+    ]
+    scored = lake.read(OUTPUT).where(reduce(lambda one, other: one | other, asked)).count()
     return StageReport(
         NAME,
         rows_in=scored,

@@ -12,11 +12,12 @@ from profilelake.behaviour import stage as behaviour
 from profilelake.config import Config
 from profilelake.errors import ConfigError
 from profilelake.lake import Lake
-from profilelake.ledger import StageReport
+from profilelake.ledger import Run, StageReport
 from tests.conftest import contents, versions
 from tests.lakes import lay, lay_categories, lay_posts
 
 OUTPUTS = behaviour.OUTPUTS
+OF_USERS = [name for name in OUTPUTS if name != "user_type_fits"]
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def table(lake: Lake, name: str, *columns: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def typed(lake: Lake, make_lake_config: Callable[..., Config]) -> Iterator[Lake]:
-    """A lake of four users with as many tastes, two of them alike, held by one run."""
+def typed(lake: Lake, lake_config: Config) -> Iterator[Run]:
+    """A run that holds a lake of four users with as many tastes, two of them alike."""
     shown = {
         "a": [["m", "m"], ["m"], ["s", "p"]],
         "b": [["m"], ["m"], ["m", "s"]],
@@ -51,8 +52,8 @@ def typed(lake: Lake, make_lake_config: Callable[..., Config]) -> Iterator[Lake]
     posts = {f"{user}{n}": images for user, his in shown.items() for n, images in enumerate(his)}
     lay_posts(lake, [{"post_id": post, "user_id": post[0]} for post in posts], posts)
     lay_categories(lake, {"s": "Selfie", "s2": "Selfie", "m": "Meal", "p": "Pet", "f": "Flower"})
-    with ledger.run(lake.spark, make_lake_config(), "test"):
-        yield lake
+    with ledger.run(lake.spark, lake_config, "test") as run:
+        yield run
 
 
 def broken(*_: Any) -> DataFrame:
@@ -138,7 +139,7 @@ def test_leaves_no_ghosts_and_survives_failures(
         anew=True,
     )
     behaviour.run(spark, lake_config)
-    for name in OUTPUTS:
+    for name in OF_USERS:
         assert {row[0] for row in table(filled, name, "user_id")} == {"a"}, name
 
     # no picture has one
@@ -152,15 +153,20 @@ def test_leaves_no_ghosts_and_survives_failures(
 
 @pytest.mark.slow
 def test_kinds_types_and_attributes_follow_the_lake(
-    typed: Lake, make_config: Callable[..., Config], tmp_path: Path
+    typed: Run, make_config: Callable[..., Config], tmp_path: Path
 ) -> None:
-    lake, spark, listed = typed, typed.spark, tmp_path / "attributes.yaml"
+    lake, listed = typed.lake, tmp_path / "attributes.yaml"
     listed.write_text("attributes:\n  Food: [Meal, Snack]\n  Animals: [Pet]\n  Money: [Wallet & Accessory]\n")
 
-    def run(*arguments: str) -> StageReport:
-        return behaviour.run(spark, make_config(f"lake.path={lake.path}", f"behaviour.attributes={listed}", *arguments))
+    def configured(*arguments: str) -> Config:
+        # stages take the configuration of the run that they belong to
+        typed.config = make_config(f"lake.path={lake.path}", f"behaviour.attributes={listed}", *arguments)
+        return typed.config
 
-    # more types than categories: everything else is measured
+    def run(*arguments: str) -> StageReport:
+        return behaviour.run(lake.spark, configured(*arguments))
+
+    # more types than categories, no kinds, no faces: everything else is measured
     report = run("behaviour.types=4")
     said = "no types of users: 4 types are asked for, but there are only 3 categories beside selfies"
     assert list(report.warnings) == [said]
@@ -172,45 +178,48 @@ def test_kinds_types_and_attributes_follow_the_lake(
     kinds = ("user_id", "group_tendency", "multi_face_occurrences", "outdoor_tendency", "selfie_fit_id")
     assert table(lake, "selfie_measures", *kinds) == [(user, None, None, None, None) for user in "abcd"]
 
-    # fewer types, then faces and kinds: the types that were found stay
-    run("behaviour.types=2")
-    types = contents(lake, "user_type_fits")
-    fit = "fit_id", "type", "name", "users", "sample_users", "current", "category_fit_id"
-    fits = table(lake, "user_type_fits", *fit)
-    assert [row[1:] for row in fits] == [(1, "1: Food", 2, 3, True, "fit-1"), (2, "2: Animals", 1, 3, True, "fit-1")]
-    of = {row[0]: row[1] for row in table(lake, "user_types", "user_id", "type")}
-    assert of == {"a": 1, "b": 1, "c": 2, "d": None}
+    # fewer types, and what kinds and faces there are
     lay_categories(lake, {"s": "Outdoor Selfie", "s2": "Indoor Ordinary Selfie"}, purpose="selfie", fit_id="fit-s")
     lay(lake, "image_faces", [{"image_id": image, "faces": faces} for image, faces in (("s", 2), ("m", 5))])
-    run("behaviour.types=2")
+    assert behaviour.pending(lake, configured("behaviour.types=2")) == {"users": 4}
+    assert not run("behaviour.types=2").warnings
+    fit = ("type", "name", "users", "sample_users", "current", "category_fit_id")
+    fits = table(lake, "user_type_fits", *fit, "fit_id", "loadings")
+    assert [row[:6] for row in fits] == [(1, "1: Food", 2, 3, True, "fit-1"), (2, "2: Animals", 1, 3, True, "fit-1")]
+    first = fits[0][6]
+    of = {row[0]: row[1:] for row in table(lake, "user_types", "user_id", "type", "fit_id")}
+    assert of == {"a": (1, first), "b": (1, first), "c": (2, first), "d": (None, first)}
     assert table(lake, "selfie_measures", *kinds) == [
         ("a", 1.0, 1, 1.0, "fit-s"), ("b", 1.0, 1, 1.0, "fit-s"), ("c", None, 0, 0.0, "fit-s"),
         ("d", 1.0, 1, 0.5, "fit-s"),
     ]  # fmt: skip
-    assert contents(lake, "user_type_fits") == types
 
-    # nothing new: nothing is written; another list of attributes is something new
+    # nothing new: nothing is written
     before = versions(lake)
     assert run("behaviour.types=2").counters == {}
     assert versions(lake) == before
+
+    # another list of attributes and another post are something new, but types that were found stay
     listed.write_text("attributes:\n  Animals: [Pet]\n  Garden: [Flower, Snack]\n")
-    own = make_config(f"lake.path={lake.path}", f"behaviour.attributes={listed}", "behaviour.types=2")
-    assert behaviour.pending(lake, own) == {"users": 4}
+    lay_posts(lake, [{"post_id": "d9", "user_id": "d"}], {"d9": ["p"]})
     run("behaviour.types=2")
     assert {row[0] for row in table(lake, "user_attributes", "attribute")} == {"Animals", "Garden"}
-    assert [row[:2] for row in table(lake, "user_type_fits", "type", "fit_id")] == [(1, fits[0][0]), (2, fits[0][0])]
-    assert {row[0] for row in table(lake, "user_type_fits", "name")} == {"1", "2: Animals"}
+    now = table(lake, "user_type_fits", *fit, "fit_id", "loadings")
+    assert [row[1] for row in now] == ["1", "2: Animals"]
+    assert [row[2:] for row in now] == [row[2:] for row in fits]
+    assert ("d", 2) in table(lake, "user_types", "user_id", "type")
     listed.write_text("attributes:\n  Animals: [Pets]\n")
     with pytest.raises(ConfigError, match=r"line 2: Animals names the category 'Pets', .*; did you mean 'Pet'\?"):
         run("behaviour.types=2")
 
-    # a category that a person has named: the list may have it, and types of the old categories are current no more
-    names = {"s": "Selfie", "s2": "Selfie", "m": "Meal", "p": "Pets", "f": "Flower"}
-    lay_categories(lake, names, anew=True)
-    run("behaviour.types=2", "clusters.k=2")
-    current = table(lake, "user_type_fits", "current", "type", "fit_id")
-    assert [row[:2] for row in current] == [(False, 1), (False, 2), (True, 1), (True, 2)]
-    assert {row[0] for row in table(lake, "user_types", "fit_id")} == {current[-1][2]} != {fits[0][0]}
+    # a name that people gave is as good as a listed one, and types of the old categories are current no more
+    lay_categories(lake, {"s": "Selfie", "s2": "Selfie", "m": "Meal", "p": "Pets", "f": "Flower"}, anew=True)
+    run("behaviour.types=2")
+    now = table(lake, "user_type_fits", "current", "type", "fit_id", "sample_users")
+    assert [row[:2] for row in now] == [(False, 1), (False, 2), (True, 1), (True, 2)]
+    assert {row[0] for row in table(lake, "user_types", "fit_id")} == {now[-1][2]} != {first}
+    assert now[-1][3] == 4
+    # asked for again, the same users make the same types
     before = versions(lake)
     assert run("behaviour.types=2", "behaviour.refit_types=true").counters == {"rows_changed": 0}
     assert versions(lake) == before
