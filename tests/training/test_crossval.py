@@ -344,14 +344,13 @@ def test_accuracy_reaches_what_a_planted_relation_allows(strength: float) -> Non
     cells += [replace(cells[0], name="shuffled", y=rng.permutation(cells[0].y))]
     scores = {score.name: score for score in evaluate(cells, replace(PLAN, folds=10))}
     allowed = {task: planted.allowed(many, of_many, measure, **drops) for task, (measure, _, drops) in TASKS.items()}
-    # what I shows, it shows as it is; F shows the habit of R1 clearly
-    for task in ("R1", "R2 I"):
-        assert scores[task].low <= allowed[task] <= scores[task].high, task
-    # the other features are traces: more than chance where there is something to tell, and never more than there is
     for task in TASKS:
-        assert scores[task].low <= allowed[task] + 0.03, task
+        # more than chance where there is something to tell, and never more than there is
         assert (scores[task].low > 0.5) == (strength > 0), task
-    assert scores["shuffled"].low < 0.5 < scores["shuffled"].high
-    assert {"R1": allowed["R1"] > 0.94, "R2 I": allowed["R2 I"] > 0.94} == dict.fromkeys(
-        ("R1", "R2 I"), strength == 0.9
-    )
+        assert scores[task].low <= allowed[task] + 0.03, task
+    if strength:
+        # what F shows of R1's habit and I of R2's, it shows clearly
+        for task in ("R1", "R2 I"):
+            assert scores[task].low <= allowed[task] <= scores[task].high, task
+    assert scores["shuffled"].low < 0.5
+    assert (allowed["R1"] > 0.94) == (strength == 0.9)

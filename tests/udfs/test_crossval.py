@@ -58,17 +58,15 @@ def whole(x: Any, y: Any, method: Method, name: str = "a") -> Data:
     return Data(name, x, y, np.arange(len(y)), method, method)
 
 
-@pytest.mark.parametrize("gamma", ["scale", "auto", 0.3])
-@pytest.mark.parametrize("search", [False, True])
+@pytest.mark.parametrize(("gamma", "search"), [("scale", False), ("auto", False), (0.3, False), ("scale", True)])
 def test_shuffles_are_predicted_as_folds_are(gamma: Any, search: bool) -> None:
     x, y = made_up(n=40)
-    method = replace(METHOD, folds=3, c=2.5, gamma=gamma, search=search)
-    data = whole(x, y, method)
+    method = replace(METHOD, folds=2, c=2.5, gamma=gamma, search=search)
     of = crossval.fold_numbers(y, method)
-    shuffles = [crossval.shuffled(y, of, 3, "a", number) for number in (0, 1, 2)]
-    for found, labels in zip(crossval.correct(data, [0, 1, 2]), shuffles, strict=True):
+    shuffles = [crossval.shuffled(y, of, 3, "a", number) for number in (0, 1)]
+    for found, labels in zip(crossval.correct(whole(x, y, method), [0, 1]), shuffles, strict=True):
         right = 0
-        for fold in range(3):
+        for fold in range(2):
             model = crossval.estimator(method).fit(x[of != fold], labels[of != fold])
             right += (model.predict(x[of == fold]) == labels[of == fold]).sum()
         assert found == right
