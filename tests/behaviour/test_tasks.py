@@ -54,7 +54,7 @@ def made_up(seed: int) -> tuple[Rows, dict[str, dict[str, float]]]:
             row[count] = rng.choice([0, 1, 2, 5, None])
         row["Living Goods"] = rng.random()
         row["all alike"] = 0.5
-        row["three users"] = float(number) if number < 3 else None
+        row["three users"] = float(number) if number < 2 else None
         row["nobody"] = None
         users[user] = row
         f[user] = {name: rng.random() for name in ("Meal", "Pet", "Baby") if rng.random() < 0.6}
@@ -64,6 +64,7 @@ def made_up(seed: int) -> tuple[Rows, dict[str, dict[str, float]]]:
             "occurrences": 90,
             "selfie_inertia": 9.0 + len(user),
             "selfie_occurrences": 9,
+            "three users": None,
         }
         f[user] = {}
     users["three users 0"] = {**dict.fromkeys(users["first"]), "occurrences": 99, "three users": 7.0}

@@ -154,7 +154,7 @@ def test_a_users_pictures_are_the_most_typical_of_their_most_frequent_categories
 def test_the_ledger_tells_this_run_from_earlier_ones(reported: Reported) -> None:
     rows = {row.stage: row for row in reported.said.stages}
     assert (reported.said.job, reported.said.started_at, reported.said.runs) == (
-        "build_profiles", "2026-03-01 11:59", 1,
+        "build_profiles", "2026-03-01 11:59", 2,
     )  # fmt: skip
     assert set(rows) == {"ingest", "images", "clusters", "preference", "score"}
     assert (rows["ingest"].rows_in, rows["ingest"].rows_quarantined) == (2300, 1236)
@@ -200,7 +200,10 @@ def test_the_page_is_one_file_that_names_the_crawl_and_no_place(reported: Report
     assert "secret place" not in reported.html
     assert "6 users are not shown" in reported.html
     sheets = [e for e in read(reported.html) if ", example " in str(e.attributes.get("alt"))]
-    assert len(sheets) == sum(len(category.exemplars) for category in reported.said.categories)
+    assert reported.said.selfies is not None
+    kinds = sum(len(ids[: page._KIND_PICTURES]) for ids in reported.said.selfies.kinds.values())
+    assert kinds
+    assert len(sheets) == sum(len(category.exemplars) for category in reported.said.categories) + kinds
 
 
 def test_hostile_names_and_records_are_text(reported: Reported) -> None:

