@@ -36,6 +36,8 @@ else
 demo: setup
 	@$(PY) -m demo.make_crawl --out data/demo/crawl
 	@$(SUBMIT) jobs/build_profiles.py --config conf/demo.yaml $(ARGS)
+	@$(SUBMIT) jobs/train_selfie.py --config conf/demo.yaml $(ARGS)
+	@$(SUBMIT) jobs/build_profiles.py --config conf/demo.yaml $(ARGS)
 	$(SHOWN) --config conf/demo.yaml $(ARGS)
 endif
 
@@ -78,6 +80,10 @@ bench-pictures: setup ## measure the picture pass against what else there is; a 
 bench-kmeans: setup ## measure k-means against what else there is; half an hour
 	@$(PY) -m benchmarks.kmeans $(ARGS)
 
+.PHONY: bench-behaviour
+bench-behaviour: setup ## measure paper 1's measures against DuckDB; a quarter of an hour
+	@$(PY) -m benchmarks.behaviour $(ARGS)
+
 .PHONY: package
 package: setup ## build the wheel into dist/
 	@rm -rf build
@@ -86,6 +92,11 @@ package: setup ## build the wheel into dist/
 .PHONY: docs-tables
 docs-tables: setup ## write docs/tables.md from the table declarations
 	@$(PY) -m profilelake.tables > docs/tables.md.new && mv docs/tables.md.new docs/tables.md
+
+.PHONY: lexicon
+lexicon: setup ## build the packaged lexicon of interests anew from its sources (docs/interests.md)
+	@$(PY) -m tools.fetch_lexicon_sources
+	@$(PY) jobs/build_lexicon.py wordnet --sources .setup/lexicon $(ARGS)
 
 .PHONY: lock
 lock: ## make the lock files from requirements/*.in; UPGRADE=1: with the newest versions they allow

@@ -14,9 +14,10 @@ HERE = Path(__file__).parent
 
 # Runs on any cluster beside the Spark, Delta and torch that it has: none of them is named here.
 BASE = [
+    "gensim>=4.4",
     "jinja2",
     "matplotlib",
-    "mlflow>=3",
+    "mlflow>=3.17",
     "numpy>=1.23",
     "pandas>=1.5.3",
     "pillow>=10.3",
@@ -25,6 +26,7 @@ BASE = [
     "PyYAML",
     "scikit-learn",
     "scipy",
+    "skops>=0.16",
 ]
 
 # What a managed cluster lacks for the networks. facenet-pytorch states pins on an old torch that it does not need, and
@@ -82,7 +84,7 @@ setup(
     version=version(),
     description="One queryable profile per user from the pictures they post, in a Delta lake, with Spark.",
     license="Apache-2.0",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11,<3.13",
     packages=[
         *find_packages(include=["jobs", "jobs.*", "profilelake", "profilelake.*", "udfs", "udfs.*"]),
@@ -91,7 +93,9 @@ setup(
     package_dir=data_packages(),
     package_data={
         "profilelake": ["py.typed", *below("profilelake", "*.html", "*.j2", "*.css")],
-        "profilelake.conf": below("conf", "*.yaml", "*.yml", "*.json", "*.csv", "*.txt", "*.conf", "*.properties"),
+        "profilelake.conf": below(
+            "conf", "*.yaml", "*.yml", "*.json", "*.csv", "*.tsv", "*.xz", "*.txt", "*.conf", "*.properties"
+        ),
         "profilelake.sql": below("sql", "*.sql"),
     },
     include_package_data=False,

@@ -128,9 +128,8 @@ def _run_stages(job: str, stages: Sequence[str] | None, arguments: argparse.Name
         current: ledger.Run | None = None
         failure: BaseException | None = None
         try:
-            with ledger.run(spark, resolved, job) as current:
-                for name in stages:
-                    pipeline.STAGES[name].run(spark, resolved)
+            with pipeline.start(spark, resolved, job, stages) as current:
+                pipeline.go_on(current, stages)
         except (Exception, KeyboardInterrupt) as error:
             if current is None:
                 raise  # there is no run to report on

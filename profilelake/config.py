@@ -21,8 +21,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from profilelake.errors import ConfigError
 
+# A user and a password before a URI's host.
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
 PSEUDONYM_KEY = "PROFILELAKE_PSEUDONYM_KEY"
 PSEUDONYM_KEY_BYTES = 16
+
+
+def masked(text: str) -> str:
+    """A text whose URIs hold no user and password any more."""
+    return _CREDENTIALS.sub("***@", text)
 
 
 def conf_dir() -> Path:
@@ -267,6 +274,7 @@ class Selfie(_Section):
     doc2vec_width: Positive
     doc2vec_epochs: Positive
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    model_features: dict[Literal["R2", "R3"], Literal["F", "I", "S", "F+I", "F+S", "S+I", "F+S+I"]]
 
     @model_validator(mode="after")
     def _users(self) -> Selfie:
@@ -323,7 +331,10 @@ class Config(_Section):
 
     def to_yaml(self) -> str:
         """The resolved configuration as YAML; secrets are never part of it."""
-        return yaml.safe_dump(self.model_dump(by_alias=True), sort_keys=False, allow_unicode=True, width=120)
+        shown = self.model_dump(by_alias=True)
+        if self.mlflow.tracking_uri is not None:
+            shown["mlflow"]["tracking_uri"] = masked(self.mlflow.tracking_uri)
+        return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120)
 
 
 @dataclass(frozen=True)

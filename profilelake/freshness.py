@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
@@ -11,27 +13,40 @@ from profilelake import __version__
 from profilelake.lake import Lake
 
 
-def unchanged(lake: Lake, stage: str, tables: Collection[str], *, ran: Collection[str] = ()) -> Row | None:
+def unchanged(
+    lake: Lake,
+    stage: str,
+    tables: Collection[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    ran: Collection[str] = (),
+) -> Row | None:
     """The ledger's last row of a stage, when running the stage again would change nothing; else None.
 
-    Nothing would change when that row is `done`, of this version of profilelake, and every one of `tables` is at the
-    version that the row recorded. So a stage that failed, was skipped or was killed midway runs again: name the
-    tables that the stage writes among `tables` too. Only for stages that depend on nothing else, such as settings.
+    Nothing would change when that row is `done`, of this version of profilelake and with these settings, and every one
+    of `tables` is at the version that the row recorded. So a stage that failed, was skipped or was killed midway runs
+    again: name the tables that the stage writes among `tables` too.
 
     Args:
         lake: the lake, which may be open to be read.
         stage: the stage's name in `runs`.
         tables: all tables that the stage reads or writes. They are marked as read (`Lake.read_tables`), so that the
             ledger records their versions.
+        settings: what else the stage's result depends on, such as keys of the configuration and what a file of the
+            configuration says; of what JSON can say. It is marked too (`Lake.settings`); None: on nothing else.
         ran: stages of which it matters whether they were ever done: one that was done for the first time since
             counts as a change.
     """
     lake.read_tables.update(tables)
+    lake.settings = None if settings is None else json.dumps(settings, sort_keys=True, ensure_ascii=False)
     if not lake.exists("runs") or not all(lake.exists(table) for table in tables):
         return None
     runs = lake.spark.table(lake.name("runs"))
     last = runs.where(F.col("stage") == stage).orderBy(F.desc("started_at"), F.desc("run_id")).first()
     if last is None or last["status"] != "done" or last["version"] != __version__:
+        return None
+    # a lake that is open to be read may be of a format without the column
+    if (last["settings"] if "settings" in runs.columns else None) != lake.settings:
         return None
     if {entry["table"]: entry["version"] for entry in last["inputs"] or []} != lake.versions(tables):
         return None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from delta.tables import DeltaTable
@@ -59,6 +60,10 @@ class Lake:
     path: str | None
     run_id: str | None = None
     read_tables: set[str] = field(default_factory=set)
+    # Tables that are read as they were at a version (`pin`).
+    pins: dict[str, int] = field(default_factory=dict)
+    # What else a stage's result depends on, as JSON (`freshness`); None: on its tables alone.
+    settings: str | None = None
     # Called before every write: raises when the run has lost the lake to another one (`ledger`).
     assert_held: Callable[[], None] = lambda: None
 
@@ -74,9 +79,34 @@ class Lake:
         return self.spark.catalog.tableExists(self.name(table))
 
     def read(self, table: str) -> DataFrame:
-        """A table as it is now."""
+        """A table as it is now, or at the version that it is pinned to."""
         self.read_tables.add(table)
+        if table in self.pins:
+            return self.spark.read.option("versionAsOf", self.pins[table]).table(self.name(table))
         return self.spark.table(self.name(table))
+
+    def view(self, view: str) -> DataFrame:
+        """A view that rests on tables alone, over them as `read` sees them."""
+
+        def source(found: re.Match[str]) -> str:
+            pin = f" VERSION AS OF {self.pins[found[1]]}" if found[1] in self.pins else ""
+            return self.name(found[1]) + pin
+
+        return self.spark.sql(re.sub(r"\{schema\}\.(\w+)", source, VIEWS[view].sql))
+
+    def pin(self, tables_: Iterable[str]) -> None:
+        """From now on read these tables as they are now, whatever another run writes meanwhile."""
+        self.pins.update(self.versions(tables_))
+        self.read_tables.update(self.pins)
+
+    def frame(self, table: str, rows: Iterable[Mapping[str, object]]) -> DataFrame:
+        """Rows that the driver made, as a frame of the table's columns; NULL where a row says nothing. `run_id` is one
+        of them only where rows give it."""
+        rows = list(rows)
+        own_run = all("run_id" in row for row in rows) and bool(rows)
+        columns = [c for c in TABLES[table].columns if own_run or c.name != "run_id"]
+        values = [tuple(row.get(c.name) for c in columns) for row in rows]
+        return self.spark.createDataFrame(values, ", ".join(f"{c.name} {c.type}" for c in columns))
 
     def version(self, table: str) -> int:
         """The table's Delta version."""
@@ -282,6 +312,25 @@ def open_lake(spark: SparkSession, config: Config, *, run_id: str | None = None)
         where = lake.path or f"schema {lake.schema}"
         raise ProfilelakeError(f"the lake at {where} cannot be opened: {innermost(error)}") from error
     return lake
+
+
+def open_beside(spark: SparkSession, config: Config, *, run_id: str) -> Lake:
+    """Open the configured lake to write beside a run that may hold it: nothing is created, added or upgraded.
+
+    Raises:
+        ConfigError: there is no lake, or it has another format than this profilelake's.
+    """
+    lake = open_lake(spark, config)
+    where = lake.path or lake.schema
+    if not lake.exists("runs"):
+        raise ConfigError(f"there is no lake at {where}: run jobs/build_profiles.py first")
+    held = _check_format(lake)
+    if held != tables.FORMAT:
+        raise ConfigError(
+            f"the lake at {where} has format {held[0]}.{held[1]}, not {tables.FORMAT[0]}.{tables.FORMAT[1]}: "
+            "run jobs/build_profiles.py, which upgrades it, first"
+        )
+    return replace(lake, run_id=run_id)
 
 
 def _absolute(path: str | None) -> str | None:

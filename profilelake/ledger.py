@@ -43,7 +43,7 @@ from profilelake import __version__
 from profilelake.config import Config
 from profilelake.errors import LakeLocked, ProfilelakeError, TooManyBadRecords
 from profilelake.failures import one_line
-from profilelake.lake import Lake, open_lake
+from profilelake.lake import Lake, open_beside, open_lake
 from profilelake.progress import Progress
 from profilelake.tables import TABLES
 
@@ -122,7 +122,7 @@ class Context:
 
 @dataclass
 class Run:
-    """A run that holds a lake."""
+    """A run of a job on a lake."""
 
     spark: SparkSession
     config: Config
@@ -142,11 +142,11 @@ _active: ContextVar[Run | None] = ContextVar("profilelake_run", default=None)
 Stage = Callable[[SparkSession, Config], StageReport]
 
 
-def stage(name: str) -> Callable[[Callable[[Context], StageReport]], Stage]:
+def stage(name: str, *, lock: bool = True) -> Callable[[Callable[[Context], StageReport]], Stage]:
     """Make `work(context)` a stage `run(spark, config)`.
 
-    Within `run(...)` of a job the stage joins that run; called alone it is a run of its own, with the lake's lock.
-    Every call leaves a row in `runs`, also when it fails.
+    Within `run(...)` of a job the stage joins that run; called alone it is a run of its own, with the lake's lock
+    unless `lock` is false. Every call leaves a row in `runs`, also when it fails.
     """
 
     def decorate(work: Callable[[Context], StageReport]) -> Stage:
@@ -155,7 +155,7 @@ def stage(name: str) -> Callable[[Callable[[Context], StageReport]], Stage]:
             active = _active.get()
             if active is not None:
                 return _run_stage(active, name, work)
-            with run(spark, config, name) as own:
+            with run(spark, config, name, lock=lock) as own:
                 return _run_stage(own, name, work)
 
         return run_stage
@@ -164,7 +164,7 @@ def stage(name: str) -> Callable[[Callable[[Context], StageReport]], Stage]:
 
 
 def _run_stage(run_: Run, name: str, work: Callable[[Context], StageReport]) -> StageReport:
-    lake = replace(run_.lake, read_tables=set())
+    lake = replace(run_.lake, read_tables=set(), pins={}, settings=None)
     context = Context(run_.spark, run_.config, lake, run_.run_id, name)
     started_at, started = datetime.now(UTC), time.monotonic()
     log.info("%s: starts", name)
@@ -189,6 +189,7 @@ def _run_stage(run_: Run, name: str, work: Callable[[Context], StageReport]) -> 
             "counters": [{"name": key, "value": report.counters[key]} for key in sorted(report.counters)],
             "warnings": list(report.warnings),
             "inputs": _versions(lake),
+            "settings": lake.settings,
             "version": __version__,
         }
 
@@ -240,12 +241,17 @@ def _assert_adds_up(report: StageReport) -> None:
 
 
 def _versions(lake: Lake) -> list[dict[str, Any]]:
-    return [{"table": table, "version": version} for table, version in lake.versions(lake.read_tables).items()]
+    found = lake.versions(lake.read_tables - lake.pins.keys()) | lake.pins
+    return [{"table": table, "version": found[table]} for table in sorted(found)]
 
 
 @contextmanager
-def run(spark: SparkSession, config: Config, job: str) -> Iterator[Run]:
-    """Hold the lake for one run of a job; stages called inside belong to it.
+def run(spark: SparkSession, config: Config, job: str, *, lock: bool = True) -> Iterator[Run]:
+    """One run of a job, which holds the lake; stages called inside belong to it.
+
+    Args:
+        lock: False for a job that reads pinned versions of tables and writes only its own: it runs beside one that
+            holds the lake, and its row in `runs` comes when it ends.
 
     Raises:
         LakeLocked: another run holds the lake.
@@ -255,11 +261,16 @@ def run(spark: SparkSession, config: Config, job: str) -> Iterator[Run]:
         raise ProfilelakeError("a run is active already: call its stages, not another job")
     started_at = datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-    lake = open_lake(spark, config, run_id=run_id)
-    held = _Lock(lake, config, job, started_at)
-    held.take()
+    held: _Lock | _Beside
+    if lock:
+        lake = open_lake(spark, config, run_id=run_id)
+        held = _Lock(lake, config, job, started_at)
+        held.take()
+        lake.assert_held = held.assert_held
+    else:
+        lake = open_beside(spark, config, run_id=run_id)
+        held = _Beside(lake, job, started_at)
     own = Run(spark, config, lake, run_id, job, started_at)
-    lake.assert_held = held.assert_held
     token = _active.set(own)
     try:
         yield own
@@ -283,6 +294,47 @@ def _despite(failure: BaseException, book: Callable[[], None]) -> None:
         log.warning("the failure (%s) could not be entered in the table runs: %s", one_line(failure), one_line(error))
 
 
+def _first_entry(lake: Lake, job: str, started_at: datetime) -> dict[str, Any]:
+    """What a run's own row says from its start."""
+    return {
+        "run_id": lake.run_id,
+        "stage": RUN,
+        "job": job,
+        "started_at": started_at,
+        "holder": holder(),
+        "version": __version__,
+    }
+
+
+def _last_entry(
+    status: str, error: str | None, code: int, started_at: datetime, reports: Sequence[StageReport]
+) -> dict[str, Any]:
+    """What a run's own row says from its end."""
+    finished_at = datetime.now(UTC)
+    return {
+        "status": status,
+        "error": error,
+        "exit_code": code,
+        "finished_at": finished_at,
+        "heartbeat_at": finished_at,
+        "seconds": (finished_at - started_at).total_seconds(),
+        "rows_quarantined": sum(report.rows_quarantined for report in reports),
+    }
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """The row of a run that doesn't hold the lake: it is never `running`, so nobody waits for it."""
+
+    lake: Lake
+    job: str
+    started_at: datetime
+
+    def release(self, status: str, error: str | None, code: int, reports: Sequence[StageReport]) -> None:
+        first = _first_entry(self.lake, self.job, self.started_at)
+        _append(self.lake, first | _last_entry(status, error, code, self.started_at, reports))
+
+
 class _Lock:
     """The row of a run that holds a lake."""
 
@@ -291,16 +343,7 @@ class _Lock:
         self._stop, self._lost = threading.Event(), threading.Event()
         self._beaten_at = started_at
         self._thread = threading.Thread(target=self._beat, name="profilelake-heartbeat", daemon=True)
-        self._row = {
-            "run_id": lake.run_id,
-            "stage": RUN,
-            "job": job,
-            "status": "running",
-            "started_at": started_at,
-            "heartbeat_at": started_at,
-            "holder": holder(),
-            "version": __version__,
-        }
+        self._row = _first_entry(lake, job, started_at) | {"status": "running", "heartbeat_at": started_at}
 
     def take(self) -> None:
         """Raises LakeLocked when a live run holds the lake."""
@@ -353,7 +396,7 @@ class _Lock:
         lost = []
         for row in running.collect():
             age = datetime.now(UTC) - row["heartbeat_at"].astimezone(UTC)
-            stale = age > timedelta(seconds=self._config.lake.lock_stale_after) or _is_gone(row["holder"])
+            stale = age > timedelta(seconds=self._config.lake.lock_stale_after) or is_gone(row["holder"])
             if not stale:
                 since = row["started_at"].astimezone(UTC)
                 raise LakeLocked(
@@ -396,19 +439,7 @@ class _Lock:
     def release(self, status: str, error: str | None, code: int, reports: Sequence[StageReport]) -> None:
         self._stop.set()
         self._thread.join()
-        finished_at = datetime.now(UTC)
-        self._update(
-            str(self._lake.run_id),
-            {
-                "status": status,
-                "error": error,
-                "exit_code": code,
-                "finished_at": finished_at,
-                "heartbeat_at": finished_at,
-                "seconds": (finished_at - self._started_at).total_seconds(),
-                "rows_quarantined": sum(report.rows_quarantined for report in reports),
-            },
-        )
+        self._update(str(self._lake.run_id), _last_entry(status, error, code, self._started_at, reports))
 
 
 def holder() -> str:
@@ -416,7 +447,7 @@ def holder() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{int(psutil.Process().create_time())}"
 
 
-def _is_gone(text: str) -> bool:
+def is_gone(text: str) -> bool:
     """Whether a holder was a process of this machine that has ended. Other machines' processes can't be seen."""
     host, pid, started = text.rsplit(":", 2)
     if host != socket.gethostname():

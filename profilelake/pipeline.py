@@ -1,14 +1,17 @@
-"""The stages of a build, in order, and how several of them run as one job."""
+"""The stages of a build, in order, the trainings, and how several of them run as one job."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import ModuleType
 
 from pyspark.sql import SparkSession
 
 from profilelake import ledger
+from profilelake.behaviour import score
 from profilelake.behaviour import stage as behaviour
+from profilelake.behaviour import train as train_selfie
 from profilelake.clusters import stage as clusters
 from profilelake.config import Config
 from profilelake.images import stage as images
@@ -24,33 +27,51 @@ STAGES: dict[str, ModuleType] = {
     "images": images,
     "clusters": clusters,
     "behaviour": behaviour,
+    "score": score,
     "profiles": profiles,
     "report": report,
 }
+# They run beside a build: they read pinned versions of the tables, and write only their own.
+TRAININGS: dict[str, ModuleType] = {"train_selfie": train_selfie}
+
+
+def _module(name: str) -> ModuleType:
+    return (STAGES | TRAININGS)[name]
 
 
 def check(config: Config, stages: Sequence[str]) -> None:
     """Everything that can be found wrong before Spark starts.
 
     Raises:
-        ConfigError: a missing crawl, weights that fail their checksum, a faulty conf/categories.yaml.
+        ConfigError: a missing crawl, weights that fail their checksum, a faulty conf/categories.yaml, no place to
+            keep models.
     """
     for name in stages:
-        checked = getattr(STAGES[name], "check", None)
+        checked = getattr(_module(name), "check", None)
         if checked is not None:
             checked(config)
 
 
 def run(spark: SparkSession, config: Config, job: str, stages: Sequence[str]) -> ledger.Run:
-    """Run stages as one job that holds the lake; the first failure ends it. For notebooks and tests."""
-    with ledger.run(spark, config, job) as current:
-        for name in stages:
-            STAGES[name].run(spark, config)
+    """Run stages as one job; the first failure ends it. For notebooks and tests."""
+    with start(spark, config, job, stages) as current:
+        go_on(current, stages)
     return current
+
+
+def start(spark: SparkSession, config: Config, job: str, stages: Sequence[str]) -> AbstractContextManager[ledger.Run]:
+    """The run of a job, which holds the lake unless all it does is to train."""
+    return ledger.run(spark, config, job, lock=any(name in STAGES for name in stages))
+
+
+def go_on(current: ledger.Run, stages: Sequence[str]) -> None:
+    """Run stages within a run."""
+    for name in stages:
+        _module(name).run(current.spark, current.config)
 
 
 def pending(spark: SparkSession, config: Config, stages: Sequence[str]) -> dict[str, dict[str, int]]:
     """By stage the rows that a run would touch now. A later stage's counts don't foresee what an earlier one adds.
     Writes nothing."""
     lake = open_lake(spark, config)
-    return {name: STAGES[name].pending(lake, config) for name in stages}
+    return {name: _module(name).pending(lake, config) for name in stages}

@@ -11,8 +11,14 @@ STAGE_NOT_RUN = "stage has not run"
 NOT_MEASURED = "not measured yet"
 NO_CATEGORY = "no categorised picture"
 NO_SELFIE = "no selfie"
+NO_SELFIE_OF_KINDS = "no selfie of these kinds"
+NO_SELFIE_SEARCHED = "no selfie whose faces were looked for"
 ONLY_SELFIES = "no picture but selfies"
 NO_POST_WITHOUT_SELFIE = "no post without selfie"
+NO_CATEGORY_OF_IT = "no category of it in the lake"
+NO_TYPES = "too few users or categories for types"
+NO_TYPE = "nothing in common with any type"
+NOT_SCORED = "no model has scored the user"
 NO_POST = "no post, only favourites"
 NO_KNOWN_LIKES = "no post with known likes"
 UNKNOWN = "unknown"
@@ -23,8 +29,14 @@ REASONS = frozenset(
         NOT_MEASURED,
         NO_CATEGORY,
         NO_SELFIE,
+        NO_SELFIE_OF_KINDS,
+        NO_SELFIE_SEARCHED,
         ONLY_SELFIES,
         NO_POST_WITHOUT_SELFIE,
+        NO_CATEGORY_OF_IT,
+        NO_TYPES,
+        NO_TYPE,
+        NOT_SCORED,
         NO_POST,
         NO_KNOWN_LIKES,
         UNKNOWN,

@@ -558,6 +558,7 @@ _TABLES = (
             _required("value", "double", "What it reached then."),
             _required("mlflow_run_id", "string", "The tracked run that made it."),
             _required("reason", "string", "What it was judged against, and on whom."),
+            Column("model_sha256", "string", "sha256 of the model's file: another file is not loaded."),
             RUN_ID,
         ),
     ),
@@ -732,6 +733,7 @@ _TABLES = (
             Column("counters", "array<struct<name: string, value: bigint>>", "What else it counted, by name."),
             Column("warnings", "array<string>", "What a person should know about it; empty when nothing."),
             Column("inputs", "array<struct<table: string, version: bigint>>", "Versions of the tables that it read."),
+            Column("settings", "string", "JSON: what else its result depends on; NULL where that is tables alone."),
             Column("version", "string", "Version of profilelake."),
         ),
         # two runs that take the lake at once must conflict even though each only adds a row

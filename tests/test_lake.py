@@ -16,6 +16,7 @@ from profilelake.config import Config
 from profilelake.errors import ConfigError, ProfilelakeError
 from profilelake.lake import Lake, WriteResult, open_lake
 from profilelake.tables import TABLES, Column, Table
+from tests.lakes import lay_categories
 
 TOY = {
     "toy_append": Table(
@@ -271,3 +272,13 @@ def test_every_declared_table_is_created_as_declared(lake: Lake) -> None:
         assert {f"delta.constraints.{check}".lower() for check in declared.checks} <= {
             key.lower() for key in properties
         }
+
+
+def test_pinned_tables_are_read_as_they_were_also_by_views(lake: Lake) -> None:
+    lay_categories(lake, {"s": "Selfie", "m": "Meal"})
+    lake.pin(["image_clusters", "cluster_centroids"])
+    lay_categories(lake, {"t": "Selfie"}, anew=True)
+    assert sorted(row["image_id"] for row in lake.view("v_image_categories").collect()) == ["m", "s"]
+    assert [row["image_id"] for row in lake.spark.table(lake.name("v_image_categories")).collect()] == ["t"]
+    assert lake.read("image_clusters").count() == 2
+    assert lake.read_tables == {"image_clusters", "cluster_centroids"}

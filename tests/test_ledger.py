@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -17,7 +18,7 @@ from pyspark.sql import Row, SparkSession
 from profilelake import lake as lakes
 from profilelake import ledger, tables
 from profilelake.config import Config
-from profilelake.errors import LakeLocked, ProfilelakeError, TooManyBadRecords
+from profilelake.errors import ConfigError, LakeLocked, ProfilelakeError, TooManyBadRecords
 from profilelake.lake import Lake, open_lake
 from profilelake.ledger import Context, StageReport, stage
 from profilelake.tables import TABLES
@@ -285,3 +286,66 @@ def test_a_run_that_lost_the_lake_writes_no_more(spark: SparkSession, quick_conf
     with pytest.raises(LakeLocked, match="lost the lake to another run"):
         work()
     assert [row.status for row in ledger_rows(spark)] == ["lost"]
+
+
+def test_a_run_without_lock_goes_beside_one_that_holds_the_lake(
+    spark: SparkSession, lake_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    @stage("train", lock=False)
+    def train(context: Context) -> StageReport:
+        context.lake.pin(["source_files"])
+        pinned = context.lake.read("source_files")
+        rows = context.lake.frame(
+            "source_files", [{"path": "a", "size": 1, "modified_at": datetime.now(UTC), "status": "read"}]
+        )
+        context.lake.write("source_files", rows)
+        seen.append((pinned.count(), context.lake.spark.table("profilelake.source_files").count()))
+        return StageReport("train")
+
+    with ledger.run(spark, lake_config, "build") as building:
+        alone = ledger._active.set(None)  # as in another process
+        try:
+            with pytest.raises(LakeLocked):
+                look(spark, lake_config)
+            train(spark, lake_config)
+        finally:
+            ledger._active.reset(alone)
+        look(spark, lake_config)
+    # it read what was there when it began
+    assert seen == [(0, 1)]
+    found = ledger_rows(spark)
+    (own,) = [row for row in found if row.stage == "run" and row.job == "train"]
+    assert (own.status, own.exit_code, own.holder) == ("done", 0, ledger.holder())
+    assert own.finished_at >= own.started_at
+    (entry,) = [row for row in found if row.stage == "train"]
+    assert entry.run_id == own.run_id != building.run_id
+    assert [(i.table, i.version) for i in entry.inputs] == [("source_files", 0)]
+
+    @stage("fails", lock=False)
+    def fails(context: Context) -> StageReport:
+        raise ProfilelakeError("no")
+
+    with pytest.raises(ProfilelakeError, match="no"):
+        fails(spark, lake_config)
+    (own,) = [row for row in ledger_rows(spark) if row.stage == "run" and row.job == "fails"]
+    assert (own.status, own.exit_code, own.error) == ("failed", 1, "no")
+
+
+def test_a_run_without_lock_makes_and_upgrades_no_lake(
+    spark: SparkSession, make_config: Callable[..., Config], lake_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config()
+    with (
+        pytest.raises(ConfigError, match=r"there is no lake at .*: run jobs/build_profiles\.py first"),
+        ledger.run(spark, config, "train", lock=False),
+    ):
+        pass
+    assert not Path(str(config.lake.path)).exists()
+    monkeypatch.setattr(tables, "FORMAT", (tables.FORMAT[0], tables.FORMAT[1] + 1))
+    with (
+        pytest.raises(ConfigError, match=r"has format 1\.\d+, not 1\.\d+: run jobs/build_profiles\.py, which upgrades"),
+        ledger.run(spark, lake_config, "train", lock=False),
+    ):
+        pass

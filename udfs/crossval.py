@@ -1,15 +1,16 @@
 """Units of the cross-validation of an SVM: a fold, or a whole one on shuffled labels. Runs on executors; numpy and
 scikit-learn only.
 
-Labels are 1 and 0, features float64 with NaN where missing. Whatever is learnt of the features (medians, means,
-standard deviations, C and gamma) is learnt of a fold's training rows alone.
+Labels are 1 and 0, features float64 with NaN where missing. Whatever is learnt (medians, means, standard deviations, C
+and gamma) is learnt of a fold's training rows alone. Labels are shuffled within folds, so every fold keeps its share
+of both, and what is learnt of the features is learnt once a fold for many shuffles.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import config_context
 from sklearn.impute import SimpleImputer
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -28,6 +30,7 @@ Doubles = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int8]
 Indices = npt.NDArray[np.intp]
 Gamma = Literal["scale", "auto"] | float
+Kind = Literal["fold", "shuffle"]
 
 # What a search tries, each on so many folds of the training rows.
 GRID = {"svc__C": (0.1, 1.0, 10.0, 100.0), "svc__gamma": (0.001, 0.01, 0.1, 1.0)}
@@ -60,7 +63,7 @@ class Data:
         name: the cell's.
         x: (n, d).
         y: (n,).
-        sample: the rows, ascending, whose labels are shuffled.
+        sample: the rows, ascending, whose labels are shuffled; memory grows with the square of their number.
         method: of the folds of all rows.
         shuffled: of the folds of the sample.
     """
@@ -77,7 +80,7 @@ class Unit(NamedTuple):
     """One piece of work: fold `number` (from 0) of a cell's rows, or shuffle `number` of its sample."""
 
     cell: int
-    kind: Literal["fold", "shuffle"]
+    kind: Kind
     number: int
 
 
@@ -115,47 +118,73 @@ def folds(number: int, seed: int) -> StratifiedKFold:
 def fold_numbers(y: Labels, method: Method) -> npt.NDArray[np.int16]:
     """The fold (n,), from 0, that tests each row."""
     found = np.empty(len(y), np.int16)
-    for number, (_, test) in enumerate(_split(y, method)):
+    # the features don't matter to it
+    for number, (_, test) in enumerate(folds(method.folds, method.seed).split(np.zeros(len(y)), y)):
         found[test] = number
     return found
 
 
-def _split(y: Labels, method: Method) -> Iterator[tuple[Indices, Indices]]:
-    # the features don't matter to it
-    splits: Iterator[tuple[Indices, Indices]] = folds(method.folds, method.seed).split(np.zeros(len(y)), y)
-    return splits
-
-
 def predict_fold(x: Doubles, y: Labels, method: Method, number: int) -> Labels:
     """Predictions for the rows that fold `number` tests, in their order, from the other rows."""
-    of = fold_numbers(y, method)
-    train, test = of != number, of == number
-    predicted: Labels = estimator(method).fit(x[train], y[train]).predict(x[test])
+    test = fold_numbers(y, method) == number
+    predicted: Labels = estimator(method).fit(x[~test], y[~test]).predict(x[test])
     return predicted
 
 
-def correct(x: Doubles, y: Labels, method: Method) -> int:
-    """Rows that their out-of-fold prediction gets right."""
-    model = estimator(method)
-    return sum(
-        int((model.fit(x[train], y[train]).predict(x[test]) == y[test]).sum()) for train, test in _split(y, method)
-    )
-
-
-def shuffled(y: Labels, seed: int, name: str, number: int) -> Labels:
-    """The labels of shuffle `number` of a cell: they depend on nothing but the arguments."""
+def shuffled(y: Labels, of: npt.NDArray[np.int16], seed: int, name: str, number: int) -> Labels:
+    """The labels of shuffle `number` of a cell, within the folds `of`: they depend on nothing but the arguments."""
     if number == UNSHUFFLED:
         return y
     of_name = int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big")
-    return np.random.default_rng([seed, of_name, number]).permutation(y)
+    drawn = np.random.default_rng([seed, of_name, number]).random(len(y))
+    made = np.empty_like(y)
+    made[np.argsort(of, kind="stable")] = y[np.lexsort((drawn, of))]
+    return made
+
+
+def correct(data: Data, numbers: Sequence[int]) -> list[int]:
+    """For each of some shuffles of a cell's sample the rows that their out-of-fold prediction gets right."""
+    x, y, method = data.x[data.sample], data.y[data.sample], data.shuffled
+    of = fold_numbers(y, method)
+    labels = [shuffled(y, of, method.seed, data.name, number) for number in numbers]
+    right = [0] * len(numbers)
+    for fold in range(method.folds):
+        test = of == fold
+        predict = _predictor(x[~test], x[test], method)
+        for at, some in enumerate(labels):
+            right[at] += int((predict(some[~test]) == some[test]).sum())
+    return right
+
+
+def _predictor(train: Doubles, test: Doubles, method: Method) -> Callable[[Labels], Labels]:
+    """Labels of the training rows -> predictions for the test rows, as `estimator` makes them."""
+    if method.search:
+        return lambda y: estimator(method).fit(train, y).predict(test)
+    scaled = classifier(method.c, method.gamma, method.seed)[:-1].fit(train)
+    train, test = scaled.transform(train), scaled.transform(test)
+    gamma = _gamma(train, method.gamma)
+    # as large as the rows' square; with it at hand a fit takes a fifth of the time
+    kernel, kernel_of_test = rbf_kernel(train, gamma=gamma), rbf_kernel(test, train, gamma=gamma)
+    svm = SVC(kernel="precomputed", C=method.c)
+    return lambda y: svm.fit(kernel, y).predict(kernel_of_test)
+
+
+def _gamma(train: Doubles, gamma: Gamma) -> float:
+    """What scikit-learn's SVC takes `scale` and `auto` for."""
+    if gamma == "auto":
+        return 1 / train.shape[1]
+    if gamma == "scale":
+        spread = float(train.var())
+        return 1 / (train.shape[1] * spread) if spread else 1.0
+    return float(gamma)
 
 
 def run(units: Iterable[Sequence[Unit]], cells: Mapping[int, Held]) -> Iterator[tuple[Unit, Labels | int]]:
-    """For `mapPartitions`: every unit with its result, `predict_fold` of a fold, `correct` of a shuffle. On one thread:
-    neither libsvm nor the other steps know more.
+    """For `mapPartitions`: every unit with its result, the predictions of a fold (`predict_fold`), the rows that a
+    shuffle gets right (`correct`). On one thread: neither libsvm nor the other steps know more.
 
     Args:
-        units: what to compute, in groups.
+        units: what to compute, in groups; shuffles of one cell that follow each other share what a fold learns.
         cells: the cells' data, by the cell's number.
 
     Raises:
@@ -163,15 +192,20 @@ def run(units: Iterable[Sequence[Unit]], cells: Mapping[int, Held]) -> Iterator[
     """
     settle()
     with config_context(skip_parameter_validation=True):
-        for unit in itertools.chain.from_iterable(units):
-            yield unit, _result(unit, cells[unit.cell].value)
+        for (cell, kind), some in itertools.groupby(itertools.chain.from_iterable(units), key=_cell_and_kind):
+            together = list(some)
+            yield from zip(together, _results(cells[cell].value, kind, [unit.number for unit in together]), strict=True)
 
 
-def _result(unit: Unit, of: Data) -> Labels | int:
+def _cell_and_kind(unit: Unit) -> tuple[int, Kind]:
+    return unit.cell, unit.kind
+
+
+def _results(of: Data, kind: Kind, numbers: Sequence[int]) -> Sequence[Labels | int]:
     try:
-        if unit.kind == "fold":
-            return predict_fold(of.x, of.y, of.method, unit.number)
-        y = shuffled(of.y[of.sample], of.method.seed, of.name, unit.number)
-        return correct(of.x[of.sample], y, of.shuffled)
+        if kind == "fold":
+            return [predict_fold(of.x, of.y, of.method, number) for number in numbers]
+        return correct(of, numbers)
     except Exception as error:
-        raise CellError(f"{of.name}: {unit.kind} {unit.number} failed: {type(error).__name__}: {error}") from error
+        which = f"{kind}s {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{kind} {numbers[0]}"
+        raise CellError(f"{of.name}: {which} failed: {type(error).__name__}: {error}") from error

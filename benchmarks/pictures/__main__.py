@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.command import OUT, arguments, publish
 from benchmarks.overlay import overlay_or_none
 from benchmarks.pictures import targets
-from benchmarks.pictures.cases import Bench, run_all
+from benchmarks.pictures.cases import PARTS, Bench, run_all
 from benchmarks.pictures.peers import Peers
 from benchmarks.pictures.photographs import photographs
 from benchmarks.pictures.plot import save
@@ -23,15 +23,15 @@ from profilelake.session import session
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    given = arguments("pictures", __doc__, "64 pictures", "Daft", argv)
-    rows = measure(SMALL if given.small else FULL, OUT / "pictures", with_daft=not given.no_daft)
+    given = arguments("pictures", __doc__, "64 pictures", "Daft", argv, PARTS)
+    rows = measure(SMALL if given.small else FULL, OUT / "pictures", given.only, with_daft=not given.no_daft)
     targets.add_ratios(rows)
     publish("pictures", rows.rows(), given.out, save, targets.TARGETS)
     print("\nResNet-50 has random weights here: they take as much time as trained ones, and its vectors mean nothing.")
 
 
-def measure(sizes: Sizes, cache: Path, *, with_daft: bool) -> Rows:
-    """Every case, in rounds. cache: folder that keeps the photographs from one call to the next."""
+def measure(sizes: Sizes, cache: Path, parts: Collection[str], *, with_daft: bool) -> Rows:
+    """Every case of some parts, in rounds. cache: folder that keeps the photographs from one call to the next."""
     cache.mkdir(parents=True, exist_ok=True)
     made, resnet = photographs(cache, sizes.all, sizes.part), random_resnet(cache)
     config = configuration.load(arguments=[f"spark.master=local[{CORES}]"])
@@ -41,7 +41,7 @@ def measure(sizes: Sizes, cache: Path, *, with_daft: bool) -> Rows:
         daft = overlay_or_none("daft", "Daft") if with_daft else None
         spark = SparkCases(stack.enter_context(session(config, "bench-pictures")), made, scratch, resnet)
         bench = Bench(sizes, made, resnet, spark, loops, daft, Rows())
-        run_all(bench)
+        run_all(bench, parts)
     return bench.rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,22 +49,33 @@ class Bench:
         self.rows.add(case, subject, what, "s", seconds)
 
 
-def run_all(bench: Bench) -> None:
-    """All of it, subject by subject: within one, every round runs each case once, so that whatever else the machine
-    does meets them all alike."""
+PARTS = ("margins", "faces", "resnet50", "lite0", "lite0-faces", "resnet50-faces", "memory", "files")
+
+
+def run_all(bench: Bench, parts: Collection[str] = PARTS) -> None:
+    """All of it, or some parts, subject by subject: within one, every round runs each case once, so that whatever else
+    the machine does meets them all alike."""
     for lake in LAKES:
         n = getattr(bench.sizes, lake)
         print(f"laying a lake of {n} pictures", file=sys.stderr)
         bench.spark.lay_lake(LITE, lake, n)
-    margins(bench)
-    _rounds(bench, [], [lambda: faces(bench)])
-    _rounds(bench, [RESNET], [*_alone(bench, RESNET), lambda: stage(bench, RESNET_FP32, "some")])
-    _rounds(bench, [LITE], _alone(bench, LITE))
-    _rounds(bench, [LITE_FACES], _with_faces(bench, LITE_FACES, "all"))
-    _rounds(bench, [RESNET_FACES], _with_faces(bench, RESNET_FACES, "some"))
-    add_parts(bench.rows)
-    memory(bench)
-    files(bench)
+    measures: dict[str, Case] = {
+        "margins": lambda: margins(bench),
+        "faces": lambda: _rounds(bench, [], [lambda: faces(bench)]),
+        "resnet50": lambda: _rounds(
+            bench, [RESNET], [*_alone(bench, RESNET), lambda: stage(bench, RESNET_FP32, "some")]
+        ),
+        "lite0": lambda: _rounds(bench, [LITE], _alone(bench, LITE)),
+        "lite0-faces": lambda: _rounds(bench, [LITE_FACES], _with_faces(bench, LITE_FACES, "all")),
+        "resnet50-faces": lambda: _rounds(bench, [RESNET_FACES], _with_faces(bench, RESNET_FACES, "some")),
+        "memory": lambda: memory(bench),
+        "files": lambda: files(bench),
+    }
+    for part in PARTS:
+        if part in parts:
+            measures[part]()
+    if {"faces", "resnet50"} <= set(parts):
+        add_parts(bench.rows)
 
 
 def _rounds(bench: Bench, subjects: Sequence[Subject], cases: Sequence[Case]) -> None:

@@ -248,8 +248,8 @@ def _fit(context: Context, planned: Plan, names: Names, old: Row | None) -> Made
             raise ProfilelakeError(f"{wish.purpose}: k = {chosen.k} could not be fitted: {chosen.reason}")
     clusters, made = _clusters(context, planned, chosen, names, old)
     scope = store.scope(lake, wish.purpose, planned.fit_id)
-    lake.write("cluster_sweeps", store.frame(lake, "cluster_sweeps", sweep), scope=scope)
-    lake.write("cluster_centroids", store.frame(lake, "cluster_centroids", clusters), scope=scope)
+    lake.write("cluster_sweeps", lake.frame("cluster_sweeps", sweep), scope=scope)
+    lake.write("cluster_centroids", lake.frame("cluster_centroids", clusters), scope=scope)
     return made
 
 

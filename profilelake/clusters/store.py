@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from profilelake.lake import Lake
-from profilelake.tables import TABLES
 
 
 def current(lake: Lake, purpose: str) -> Row | None:
@@ -44,13 +43,6 @@ def assigned(lake: Lake, purpose: str) -> DataFrame:
     return lake.read("image_clusters").where(F.col("purpose") == purpose)
 
 
-def frame(lake: Lake, table: str, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
-    """Rows that the driver made, as a DataFrame with the table's columns but run_id."""
-    columns = [column for column in TABLES[table].columns if column.name != "run_id"]
-    values = [tuple(row[column.name] for column in columns) for row in rows]
-    return lake.spark.createDataFrame(values, ", ".join(f"{column.name} {column.type}" for column in columns))
-
-
 def scope(lake: Lake, purpose: str, fit_id: str | None = None) -> DataFrame:
     """A write's scope: a purpose, or one of its fits."""
     one = lake.spark.range(1).select(F.lit(purpose).alias("purpose"))
@@ -65,7 +57,7 @@ def make_current(lake: Lake, fit: Mapping[str, Any]) -> None:
         .drop("run_id")
         .withColumn("current", F.lit(False))
     )
-    lake.write("cluster_fits", frame(lake, "cluster_fits", [fit]).unionByName(others))
+    lake.write("cluster_fits", lake.frame("cluster_fits", [fit]).unionByName(others))
 
 
 def retire(lake: Lake, purpose: str) -> None:

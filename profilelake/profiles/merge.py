@@ -15,6 +15,7 @@ from profilelake.reasons import (
     NO_CATEGORY,
     NO_KNOWN_LIKES,
     NO_POST,
+    NOT_SCORED,
     STAGE_NOT_RUN,
     missing,
     reason_of,
@@ -42,9 +43,12 @@ FROM_SELFIE_MEASURES = {
         "outdoor_tendency",
         "holding_something_tendency",
         "face_mask_tendency",
+        "selfie_fit_id",
     )
 }
+FROM_TYPES = {"behaviour_type": "type", "behaviour_type_weights": "weights"}
 FROM_CATEGORIES = ("behaviour_categories", "behaviour_top_category")
+ATTRIBUTES, SCORES = "behaviour_attributes", "behaviour_scores"
 
 
 def activity(posts: DataFrame, post_images: DataFrame) -> DataFrame:
@@ -93,6 +97,17 @@ def category_mix(user_categories: DataFrame) -> DataFrame:
     return listed.withColumn("behaviour_top_category", F.get("behaviour_categories", F.lit(0))["category"])
 
 
+def types(user_types: DataFrame, user_type_fits: DataFrame) -> DataFrame:
+    """The table user_types with the type as it is called: its number and name."""
+    called = user_type_fits.select("fit_id", "type", "name")
+    return user_types.join(called, on=["fit_id", "type"], how="left").withColumn("type", F.col("name")).drop("name")
+
+
+def _listed(table: DataFrame, name: str, first: str, *others: str) -> DataFrame:
+    """A user's rows of a table as one array `name`, ordered by the column `first`, which is its key."""
+    return table.groupBy("user_id").agg(F.array_sort(F.collect_list(F.struct(first, *others))).alias(name))
+
+
 def _renamed(table: DataFrame, columns: Mapping[str, str], prefix: str) -> DataFrame:
     """`user_id`, the columns under the profile's names, and the table's `missing` as `<prefix>_missing`."""
     return table.select(
@@ -108,8 +123,12 @@ def profiles(
     user_categories: DataFrame,
     user_features: DataFrame,
     selfie_measures: DataFrame,
+    user_types: DataFrame,
+    user_attributes: DataFrame,
+    behaviour_scores: DataFrame,
     *,
     behaviour_has_run: bool,
+    score_has_run: bool,
     profiled_at: Column,
 ) -> DataFrame:
     """Rows of `user_profiles`, one for every row of `users`.
@@ -117,9 +136,12 @@ def profiles(
     Args:
         users: the table.
         activity: as `activity` returns it.
-        user_categories, user_features, selfie_measures: the tables.
-        behaviour_has_run: whether the stage that fills them was ever done: without a row in them a user then has no
-            categorised picture.
+        user_categories, user_features, selfie_measures, user_attributes: the tables.
+        user_types: as `types` returns them.
+        behaviour_scores: the view behaviour_scores_current.
+        behaviour_has_run: whether the stage that fills these tables was ever done: without a row in them a user then
+            has no categorised picture.
+        score_has_run: whether the stage that scores was ever done.
         profiled_at: timestamp of the rows.
 
     Returns:
@@ -132,17 +154,24 @@ def profiles(
         .join(category_mix(user_categories), on="user_id", how="left")
         .join(_renamed(user_features, FROM_FEATURES, "features"), on="user_id", how="left")
         .join(_renamed(selfie_measures, FROM_SELFIE_MEASURES, "selfie"), on="user_id", how="left")
+        .join(_renamed(user_types, FROM_TYPES, "types"), on="user_id", how="left")
+        .join(_listed(user_attributes, ATTRIBUTES, "attribute", "value", "occurrences"), on="user_id", how="left")
+        .join(
+            _listed(behaviour_scores, SCORES, "task", "probability", "model_version", "evidence"),
+            on="user_id",
+            how="left",
+        )
         .na.fill(0, ["posts", "favourites", "images", "known_likes"])
         .withColumn("profiled_at", profiled_at)
     )
     unfilled = {c.name: c.type for c in PROFILE.columns if c.name not in {*joined.columns, "missing", "run_id"}}
     wide = joined.withColumns({name: F.lit(None).cast(type_) for name, type_ in unfilled.items()})
-    return wide.withColumn("missing", missing(_reasons(behaviour_has_run))).select(
+    return wide.withColumn("missing", missing(_reasons(behaviour_has_run, score_has_run))).select(
         [c.name for c in PROFILE.columns if c.name != "run_id"]
     )
 
 
-def _reasons(behaviour_has_run: bool) -> dict[str, Column]:
+def _reasons(behaviour_has_run: bool, score_has_run: bool) -> dict[str, Column]:
     """Why each column of a profile is NULL, where it is."""
     no_post = F.when(F.col("posts") == 0, F.lit(NO_POST))
     known = {
@@ -153,8 +182,11 @@ def _reasons(behaviour_has_run: bool) -> dict[str, Column]:
         "median_likes": F.coalesce(no_post, F.when(F.col("known_likes") == 0, F.lit(NO_KNOWN_LIKES))),
     }
     unmeasured = F.lit(NO_CATEGORY if behaviour_has_run else STAGE_NOT_RUN)
-    known |= dict.fromkeys(FROM_CATEGORIES, unmeasured)
-    for prefix, columns in (("features", FROM_FEATURES), ("selfie", FROM_SELFIE_MEASURES)):
+    known |= dict.fromkeys((*FROM_CATEGORIES, ATTRIBUTES), unmeasured)
+    unscored = F.when(F.col("features_missing").isNull(), unmeasured).otherwise(F.lit(NOT_SCORED))
+    known[SCORES] = unscored if score_has_run else F.lit(STAGE_NOT_RUN)
+    rooms = {"features": FROM_FEATURES, "selfie": FROM_SELFIE_MEASURES, "types": FROM_TYPES}
+    for prefix, columns in rooms.items():
         known |= {
             ours: F.coalesce(
                 reason_of(F.col(f"{prefix}_missing"), held), F.when(F.col(f"{prefix}_missing").isNull(), unmeasured)

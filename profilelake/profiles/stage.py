@@ -13,10 +13,22 @@ from profilelake.ledger import Context, StageReport, stage
 from profilelake.profiles import merge
 
 NAME = "profiles"
-INPUTS = ("users", "posts", "post_images", "user_categories", "user_features", "selfie_measures")
+INPUTS = (
+    "users",
+    "posts",
+    "post_images",
+    "user_categories",
+    "user_features",
+    "selfie_measures",
+    "user_types",
+    "user_type_fits",
+    "user_attributes",
+    "behaviour_scores",
+    "champions",
+)
 OUTPUT = "user_profiles"
 # Whether these were ever done decides between two reasons in `missing`.
-ROOMS = ("behaviour",)
+ROOMS = ("behaviour", "score")
 
 
 @stage(NAME)
@@ -35,7 +47,11 @@ def run(context: Context) -> StageReport:
             lake.read("user_categories"),
             lake.read("user_features"),
             lake.read("selfie_measures"),
+            merge.types(lake.read("user_types"), lake.read("user_type_fits")),
+            lake.read("user_attributes"),
+            lake.spark.table(lake.name("behaviour_scores_current")),
             behaviour_has_run=freshness.has_run(lake, "behaviour"),
+            score_has_run=freshness.has_run(lake, "score"),
             profiled_at=F.lit(datetime.now(UTC)),
         ),
     )

@@ -134,9 +134,8 @@ def evaluate(spark: SparkSession, cells: Sequence[Cell], plan: Plan) -> list[Sco
     try:
         wave = [unit for number, work in possible.items() for unit in work.first(number)]
         while wave:
-            slices = min(len(wave), _TASKS_PER_CORE * context.defaultParallelism)
-            # dealt out in turn, so that every task has units of all cells
-            dealt = context.parallelize([wave[begin::slices] for begin in range(slices)], slices)
+            groups = _groups(wave, _TASKS_PER_CORE * context.defaultParallelism)
+            dealt = context.parallelize(groups, len(groups))
             for unit, result in dealt.mapPartitions(functools.partial(udf.run, cells=held)).collect():
                 possible[unit.cell].results[unit.kind, unit.number] = result
             wave = [unit for number, work in possible.items() for unit in work.next(number)]
@@ -235,10 +234,6 @@ class _Work:
             notes.append(f"labels were shuffled on a sample of {plan.shuffle_rows} of {n} rows")
         return cls(cell, plan, reason, method, tuple(notes), sample)
 
-    @property
-    def is_sampled(self) -> bool:
-        return len(self.sample) < len(self.cell.y)
-
     def data(self) -> udf.Data:
         """What its units compute from."""
         y = self.cell.y.astype(np.int8)
@@ -247,12 +242,12 @@ class _Work:
         return udf.Data(self.cell.name, np.asarray(self.cell.x, np.float64), y, self.sample, self.method, shuffled)
 
     def first(self, number: int) -> Iterator[udf.Unit]:
-        """Units of the first wave: the folds, the unshuffled sample where that is not all rows, the first shuffles."""
+        """Units of the first wave: the folds, what shuffles are compared with, the first shuffles."""
         for fold in range(self.method.folds):
             yield udf.Unit(number, "fold", fold)
-        if self.is_sampled:
+        if self.plan.shuffles:
             yield udf.Unit(number, "shuffle", udf.UNSHUFFLED)
-        yield from self._shuffles(number, 0)
+            yield from self._shuffles(number, 0)
 
     def next(self, number: int) -> Iterator[udf.Unit]:
         """Further shuffles; none when the p-value is known."""
@@ -276,10 +271,7 @@ class _Work:
         return predicted
 
     def _as_good(self) -> list[bool]:
-        if self.is_sampled:
-            least = self.results["shuffle", udf.UNSHUFFLED]
-        else:
-            least = int((self._predicted() == self.cell.y).sum())
+        least = self.results["shuffle", udf.UNSHUFFLED]
         made = sum(kind == "shuffle" and number != udf.UNSHUFFLED for kind, number in self.results)
         return [self.results["shuffle", number] >= least for number in range(1, made + 1)]
 
@@ -355,3 +347,13 @@ def _check(cells: Sequence[Cell]) -> None:
             raise ProfilelakeError(f"{cell.name}: labels are 1 and 0, not {sorted(set(cell.y.tolist()))[:5]}")
         if np.isinf(cell.x).any():
             raise ProfilelakeError(f"{cell.name}: a feature is infinite")
+
+
+def _groups(wave: Sequence[udf.Unit], most: int) -> list[list[udf.Unit]]:
+    """The units of a wave by Spark task, at most so many. Folds are dealt out in turn, since those of a large cell take
+    long; shuffles of a cell stay together, since they share what a fold learns."""
+    folds = [unit for unit in wave if unit.kind == "fold"]
+    shuffles = [unit for unit in wave if unit.kind == "shuffle"]
+    tasks = min(len(wave), most)
+    share = -(-len(shuffles) // tasks)
+    return [folds[at::tasks] + shuffles[at * share : (at + 1) * share] for at in range(tasks)]

@@ -2,7 +2,8 @@
 
 Every user has seven latent numbers z, one a behaviour, that shape what they post beside selfies: each raises the share
 of its own group of categories, and those of inertia and singleness the features I and S, too. A habit is strength * z
-+ sqrt(1 - strength^2) * noise, and shapes how they post selfies. So at strength 0 nothing of either tells the other.
++ sqrt(1 - strength^2) * noise, and shapes how they post selfies. Selfies are added to what is there, in proportion, so
+at strength 0 nothing of either tells the other.
 
 `python -m tests.behaviour.planted --out LAKE` lays a lake of them, to be studied with jobs/train_selfie.py.
 """
@@ -72,7 +73,7 @@ MEASURES: Mapping[str, str] = {
 }
 
 # How much a latent number of 1 raises the log of its categories' shares, and the log odds of a habit.
-_GAIN = 1.0
+_GAIN = 1.5
 _SLOPE = 1.5
 # Pictures of a category in a post, or of selfies, at most.
 _MOST = 4
@@ -130,7 +131,7 @@ def plant(
 
     Args:
         users: how many.
-        posts: of each.
+        posts: of each that show something else than selfies.
         strength: correlation of latent number and habit, 0 to 1.
         seed: of everything.
         categories: that users post; without one of a group's, its latent number shows the less.
@@ -142,15 +143,19 @@ def plant(
     z, habit = dict(zip(BEHAVIOURS, shown.T, strict=True)), dict(zip(BEHAVIOURS, habits.T, strict=True))
     names = np.array([f"u{number:06d}" for number in range(users)])
     of = np.repeat(np.arange(users), posts)
-    n = len(of)
+    alone = rng.random(len(of)) < _odds(_SLOPE * z["singleness"])[of]
+    others = _others(rng, of, np.where(alone, 1, 2 + (rng.random(len(of)) < 0.3)), z, shown, categories)
 
-    selfie = rng.random(n) < _odds(-0.5 + _SLOPE * habit["frequency"])[of]
-    alone = rng.random(n) < np.where(
-        selfie, _odds(_SLOPE * habit["singleness"])[of], _odds(_SLOPE * z["singleness"])[of]
-    )
-    further = 1 + (rng.random(n) < 0.3)
-    others = np.where(selfie, np.where(alone, 0, further), np.where(alone, 1, 1 + further))
-    entries = [_selfies(rng, of, selfie, habit), _others(rng, of, others, z, shown, categories)]
+    # selfies by the others' number, not the posts', or a frequency would tell how many categories posts have
+    occurrences = np.bincount(of[others["post"]], minlength=users)
+    selfies = rng.binomial(occurrences, 0.6 * _odds(-0.5 + _SLOPE * habit["frequency"]))
+    apart = np.maximum(rng.binomial(selfies, _odds(_SLOPE * habit["singleness"])), selfies - posts)
+    place = np.argsort(rng.random((users, posts)), axis=1)
+    beside = np.flatnonzero((place < (selfies - apart)[:, None]).ravel())
+    own = len(of) + np.arange(apart.sum())
+    of = np.concatenate([of, np.repeat(np.arange(users), apart)])
+    posted = np.concatenate([beside, own])
+    entries = [_selfies(rng, posted, of[posted], habit), others]
     pictures = pd.concat(entries, ignore_index=True)
     pictures = pictures.loc[pictures.index.repeat(pictures["images"])].sort_values("post", kind="stable")
     pictures = pictures.reset_index(drop=True)
@@ -158,20 +163,19 @@ def plant(
     one_of = pd.Series(rng.integers(_PICTURES, size=len(pictures))).astype(str)
     kind = pictures["kind"].fillna("") + "/" + pictures["faces"].astype(str)
     pictures["image"] = pictures["category"] + "/" + kind + "/" + one_of
-    post_ids = np.array([f"p{number:07d}" for number in range(n)])
+    post_ids = np.array([f"p{number:07d}" for number in range(len(of))])
     pictures["user_id"], pictures["post_id"] = names[of[pictures["post"]]], post_ids[pictures["post"]]
-    captions = [_caption(rng, bool(has), caption_strength) for has in selfie]
-    made = pd.DataFrame({"post_id": post_ids, "user_id": names[of], "caption": captions, "has_selfie": selfie})
+    has_selfie = np.isin(np.arange(len(of)), posted)
+    captions = _captions(rng, has_selfie, caption_strength)
+    made = pd.DataFrame({"post_id": post_ids, "user_id": names[of], "caption": captions, "has_selfie": has_selfie})
     order = ["user_id", "post_id", "position", "image", "category", "kind", "faces"]
     return Planted(names, shown, habits, made, pictures[order].reset_index(drop=True))
 
 
 def _selfies(
-    rng: np.random.Generator, of: npt.NDArray[np.intp], selfie: npt.NDArray[np.bool_], habit: Mapping[str, Doubles]
+    rng: np.random.Generator, post: npt.NDArray[np.intp], user: npt.NDArray[np.intp], habit: Mapping[str, Doubles]
 ) -> pd.DataFrame:
     """A row a post with selfies: post, category, kind, faces, images. All selfies of a post are of one kind."""
-    post = np.flatnonzero(selfie)
-    user = of[post]
     weights = np.stack(
         [np.zeros(len(user)), *(habit[name][user] for name in ("outdoor", "holding_something", "face_mask"))], axis=1
     )
@@ -206,16 +210,22 @@ def _others(
     return drawn.assign(kind=None, faces=0, images=1 + rng.binomial(_MOST - 1, share))
 
 
-def _caption(rng: np.random.Generator, has_selfie: bool, strength: float) -> str | None:
-    if rng.random() < 0.1:
-        return None
-    honest = rng.random(rng.integers(0, 9)) < (1 + strength) / 2
-    telling = rng.random(len(honest)) < 0.4
-    words = [
-        (_SELFIE_WORDS if is_honest == has_selfie else _OTHER_WORDS) if tells else _PLAIN_WORDS
-        for is_honest, tells in zip(honest, telling, strict=True)
+def _captions(rng: np.random.Generator, has_selfie: npt.NDArray[np.bool_], strength: float) -> list[str | None]:
+    """Up to eight words a post, two in five of them telling; of these so many tell the truth that they agree with it by
+    `strength`. One post in ten has no caption."""
+    words = rng.integers(0, 9, size=len(has_selfie))
+    of = np.repeat(has_selfie, words)
+    honest, telling, which = (rng.random(len(of)) for _ in range(3))
+    about_selfies = of == (honest < (1 + strength) / 2)
+    lists = (np.array(_PLAIN_WORDS, object), np.array(_OTHER_WORDS, object), np.array(_SELFIE_WORDS, object))
+    kind = np.where(telling < 0.4, 1 + about_selfies, 0)
+    said = np.choose(kind, [some[(which * len(some)).astype(int)] for some in lists])
+    ends = np.cumsum(words)
+    absent = rng.random(len(words)) < 0.1
+    return [
+        None if missing else " ".join(said[end - number : end])
+        for missing, number, end in zip(absent, words, ends, strict=True)
     ]
-    return " ".join(choice[int(rng.integers(len(choice)))] for choice in words)
 
 
 def frames(pictures: pd.DataFrame) -> Frames:
@@ -305,15 +315,14 @@ def labels(made: Frames, measure: str, drop_by: Sequence[str] = (), part: int | 
     return quarters(values)
 
 
-def allowed(strength: float, measure: str, posts: int = 60, users: int = 4000, seed: int = 99, **drops: Any) -> float:
-    """The accuracy that somebody reaches who sees the latent numbers themselves, where a task's features show no more
-    than traces of them: a linear decision by all seven of z (R7, whose features are the measures: of the habits),
-    learnt on every other one of many users and tested on the rest.
+def allowed(many: Planted, tables: Frames, measure: str, **drops: Any) -> float:
+    """The accuracy that somebody reaches in a task who sees the latent numbers themselves, of which its features show
+    traces: a linear decision by all seven of z (R7, whose features are the measures: of the habits), learnt on every
+    other one of many users and tested on the rest.
     """
-    made = plant(users, posts, strength, seed)
-    side = labels(frames(made.pictures), measure, **drops)
-    seen = made.habits if measure in ATTRIBUTES else made.shown
-    x = pd.DataFrame(seen, index=made.users).loc[side.index].to_numpy()
+    side = labels(tables, measure, **drops).sort_index()
+    seen = many.habits if measure in ATTRIBUTES else many.shown
+    x = pd.DataFrame(seen, index=many.users).loc[side.index].to_numpy()
     y = side.to_numpy()
     decision = LogisticRegression().fit(x[::2], y[::2])
     return float(decision.score(x[1::2], y[1::2]))

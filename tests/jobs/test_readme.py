@@ -70,7 +70,7 @@ def test_a_command_of_the_readme(
     elif is_own:
         words += quick
     elif words[1] != "jobs/build_profiles.py":
-        words.append(lake)
+        words += [lake, report]
     elif "--dry-run" in words:
         words += [crawl, lake, report, *quick]
     if words[0] == "make":

@@ -21,7 +21,7 @@ from profilelake.lake import Lake
 from profilelake.profiles import stage as profiles
 from profilelake.queries import Answer
 from tests.conftest import versions
-from tests.lakes import day, lay, lay_categories, lay_posts
+from tests.lakes import WHEN, day, lay, lay_categories, lay_posts
 
 CATEGORY = {"s1": "Selfie", "s2": "Selfie", "m1": "Meal", "m2": "Meal", "p1": "Pet", "f1": "Flower"}
 LABEL = {"s1": "wig", "s2": "wig", "m1": "pizza", "m2": "soup", "p1": "tabby", "f1": "daisy"}
@@ -72,6 +72,27 @@ def filled(lake: Lake, config: Config) -> World:
         lake,
         "cluster_fits",
         [{"images": 6, "drift": 0.12345}, {"fit_id": "old", "current": False}],
+    )
+    lay(
+        lake,
+        "behaviour_scores",
+        [
+            {"user_id": user, "task": task, "model_version": version, "probability": p, "evidence": 9}
+            for user, task, version, p in (
+                ("a", "R1", "2", 0.91234), ("b", "R1", "2", 0.5), ("d", "R1", "1", 0.9), ("d", "R4", "2", 0.9),
+                ("d", "R1", "2", 0.75),
+            )
+        ],
+    )  # fmt: skip
+    live = {"since": WHEN, "metric": "accuracy", "value": 0.8, "mlflow_run_id": "r", "reason": "laid down"}
+    lay(
+        lake,
+        "champions",
+        [
+            {**live, "model": "selfie_R1", "version": "1", "until": WHEN},
+            {**live, "model": "selfie_R1", "version": "2"},
+            {**live, "model": "selfie_R4", "version": "1"},
+        ],
     )
     quarantined = [("ingest", "b.jsonl:3", "bad_json", "u"), ("ingest", "b.jsonl:2", "bad_json", None)]
     lay(
@@ -132,6 +153,21 @@ def test_every_packaged_query(lake: Lake, lake_config: Config, capsys: pytest.Ca
     assert [row["user_id"] for row in found] == ["a", "b"]
     assert found[0]["selfie_frequency"] == pytest.approx(world.frequency("a")["Selfie"], abs=1e-4)
     assert found[1]["selfie_frequency"] == 0
+
+    # selfie addicts, by the live version of R1 alone: what they post more than all users on average
+    without = {user: Counter(n for post in world.posted(user) for n in world.categories(post) if n != "Selfie")
+               for user in "abcd"}  # fmt: skip
+    shares = {user: {n: count / counted.total() for n, count in counted.items()} for user, counted in without.items()}
+    mean = {n: sum(share.get(n, 0) for share in shares.values()) / 4 for n in set(CATEGORY.values()) - {"Selfie"}}
+    expected = []
+    for user, probability in (("a", 0.9123), ("d", 0.75)):
+        above = sorted((mean[n] - share, n) for n, share in shares[user].items() if share > mean[n])[:3]
+        why = ", ".join(f"{n} {100 * shares[user][n]:.0f} % (all {100 * mean[n]:.0f} %)" for _, n in above)
+        expected.append((user, probability, "2", 9, why, pytest.approx(world.frequency(user)["Selfie"], abs=1e-4)))
+    found = ask("selfie_addicts")
+    columns = ("user_id", "probability", "model_version", "occurrences", "posts_more_of", "selfie_frequency")
+    assert [tuple(row[name] for name in columns) for row in found] == expected
+    assert all(row["posts_more_of"] and row["selfie_occurrences"] for row in found)
 
     # the best posts within each user: c has not 8 posts
     expected = []

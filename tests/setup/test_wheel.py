@@ -23,7 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy, so that nothing lands in the checkout and no stale build folder gets in."""
     root = Path(__file__).resolve().parents[2]
     copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
-    for name in ("setup.py", "pyproject.toml", "LICENSE", "README.md"):
+    for name in ("setup.py", "pyproject.toml", "LICENSE", "NOTICE", "README.md"):
         if (root / name).exists():
             shutil.copy(root / name, copy)
     for name in ("jobs", "profilelake", "udfs", "conf", "sql", "tests", "tools"):
@@ -57,7 +57,7 @@ def test_it_holds_the_three_packages_whole_and_nothing_else(root: Path, names: s
 
 def test_it_holds_the_configuration_and_the_queries(root: Path, names: set[str]) -> None:
     assert "profilelake/conf/pipeline.yaml" in names
-    for folder, pattern in (("conf", "*.yaml"), ("sql", "*.sql")):
+    for folder, pattern in (("conf", "*.yaml"), ("conf", "*.tsv*"), ("sql", "*.sql")):
         files = {f"profilelake/{path.relative_to(root)}" for path in (root / folder).rglob(pattern)}
         assert files <= names
 

@@ -1,0 +1,1 @@
+"""`make bench-behaviour`: the measures of paper 1 against DuckDB on the same files."""
