@@ -156,7 +156,7 @@ def test_the_ledger_tells_this_run_from_earlier_ones(reported: Reported) -> None
     assert (reported.said.job, reported.said.started_at, reported.said.runs) == (
         "build_profiles", "2026-03-01 11:59", 2,
     )  # fmt: skip
-    assert set(rows) == {"ingest", "images", "clusters", "preference", "score"}
+    assert set(rows) == {"ingest", "images", "clusters", "preference", "score", "train_selfie"}
     assert (rows["ingest"].rows_in, rows["ingest"].rows_quarantined) == (2300, 1236)
     assert rows["ingest"].counters == {"unknown_keys": 17}
     assert rows["images"].warnings == ("no GPU was given, the CPU is used",)
