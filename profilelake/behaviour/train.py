@@ -214,7 +214,7 @@ class _Training:
             categories=asked.categories,
             attributes=asked.attributes,
             type_names={row["type"]: row["name"] for row in fits},
-            sides={name: q.sides for name, q in asked.questions.items() if q.sides.reason is None},
+            sides={name: q.sides for name, q in asked.questions.items()},
         )
         rows[None] += results.of_baselines(measured.baselines)
         rows[None] += relations.rankings(study, rules.max_users, rules.seed)
