@@ -341,6 +341,7 @@ _TABLES = (
             _required("inertia", "double", "Sum of squared distances to the own centroid."),
             _required("iterations", "int", "Iterations of the fit."),
             _required("chosen", "boolean", "Whether this k was kept."),
+            Column("note", "string", "In the row of the chosen k: what is to be said of the fit; NULL: nothing."),
             RUN_ID,
         ),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.command import OUT, arguments, publish
-from benchmarks.kmeans.cases import Bench, run_all
+from benchmarks.kmeans.cases import PARTS, Bench, run_all
 from benchmarks.kmeans.plot import save
 from benchmarks.kmeans.sizes import FULL, SMALL
 from benchmarks.kmeans.targets import targets
@@ -14,10 +14,12 @@ from benchmarks.rows import Rows
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    given = arguments("kmeans", __doc__, "some 1,000 rows", "faiss", argv)
+    given = arguments("kmeans", __doc__, "some 1,000 rows", "faiss", argv, PARTS)
     sizes = SMALL if given.small else FULL
     rows = Rows()
-    run_all(Bench(sizes, OUT / "kmeans", None if given.no_faiss else overlay_or_none("faiss", "faiss"), rows))
+    run_all(
+        Bench(sizes, OUT / "kmeans", None if given.no_faiss else overlay_or_none("faiss", "faiss"), rows), given.only
+    )
     publish("kmeans", rows.rows(), given.out, save, targets(sizes))
 
 

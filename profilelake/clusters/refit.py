@@ -72,12 +72,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Made:
-    """What a new fit left to say: names whose evidence is unclear, reviewed names that it lost, what `cluster_fits` is
-    to say of it."""
+    """What a new fit left to say: names whose evidence is unclear, reviewed names that it lost."""
 
     unclear: int = 0
     warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,7 +172,7 @@ def make(context: Context, planned: Plan, names: Names, old: Row | None) -> Made
     chosen = next(row for row in tried if row["chosen"])
     if wish.purpose == CATEGORIES and len(tried) > 1:
         figures.record(lake, fit_id, tried)
-    notes = [*planned.notes, *made.notes]
+    notes = [*planned.notes, *([chosen["note"]] if chosen["note"] else [])]
     if wish.searched and len(tried) > 1 and chosen["k"] == planned.ks[-1]:
         notes.append(
             f"S(k) shows no decline up to k = {chosen['k']}, the largest that was tried: the pictures may have no "
@@ -207,7 +205,8 @@ def make(context: Context, planned: Plan, names: Names, old: Row | None) -> Made
 
 
 def _fit(context: Context, planned: Plan, names: Names, old: Row | None) -> Made:
-    """Fit every k, choose one, name its clusters; write sweep and clusters."""
+    """Fit every k, choose one, name its clusters; write sweep and clusters. What is to be said of the fit goes with the
+    sweep, so that a run which takes it over says it too."""
     lake, wish, settings = context.lake, planned.wish, context.config.clusters
     notes = []
     share = settings.sweep_sample / planned.digest.images
@@ -226,6 +225,8 @@ def _fit(context: Context, planned: Plan, names: Names, old: Row | None) -> Made
         decline=settings.decline,
     )
     chosen = next(one for one in fits if one.k == choice.k)
+    if sampled:
+        notes.append(f"S(k) was measured on a sample of {int(chosen.sizes.sum()):,} pictures (clusters.sweep_sample)")
     sweep = [
         {
             "purpose": wish.purpose,
@@ -236,11 +237,11 @@ def _fit(context: Context, planned: Plan, names: Names, old: Row | None) -> Made
             "inertia": one.inertia,
             "iterations": one.iterations,
             "chosen": one is chosen,
+            "note": ("; ".join(notes) or None) if one is chosen else None,
         }
         for one, smoothed in zip(fits, choice.smoothed, strict=True)
     ]
     if sampled:
-        notes.append(f"S(k) was measured on a sample of {int(chosen.sizes.sum()):,} pictures (clusters.sweep_sample)")
         start = {len(chosen.centroids): chosen.centroids}
         (chosen,) = _fits(context, replace(planned, ks=list(start), start=start), wish.vectors)
         if chosen.reason is not None:
@@ -249,7 +250,7 @@ def _fit(context: Context, planned: Plan, names: Names, old: Row | None) -> Made
     scope = store.scope(lake, wish.purpose, planned.fit_id)
     lake.write("cluster_sweeps", store.frame(lake, "cluster_sweeps", sweep), scope=scope)
     lake.write("cluster_centroids", store.frame(lake, "cluster_centroids", clusters), scope=scope)
-    return replace(made, notes=tuple(notes))
+    return made
 
 
 def _fits(context: Context, planned: Plan, vectors: DataFrame) -> list[Fit]:

@@ -104,9 +104,13 @@ def _check_device(spec: PassSpec, master: str) -> None:
         raise ConfigError(str(error)) from error
 
 
-def needs(lake: Lake, config: Config) -> DataFrame:
+def needs(lake: Lake, config: Config, *, refused: bool) -> DataFrame:
     """Pictures that lack something, in columns image_id, n_bytes and need array<string>: names of networks whose
-    vector or labels are missing, and `faces`. Pictures that can't be decoded are left out."""
+    vector or labels are missing, and `faces`. Pictures that can't be decoded are left out.
+
+    Args:
+        refused: whether this stage has refused any (`_has_refused`).
+    """
     spec = pass_spec(config)
     made = picture_pass.describe(spec)
     found = lake.read("images").select("image_id", "n_bytes")
@@ -137,7 +141,7 @@ def needs(lake: Lake, config: Config) -> DataFrame:
         lacking.append(F.when(F.col("_faces").isNull(), F.lit(picture_pass.FACES)))
     found = found.select("image_id", "n_bytes", F.array_compact(F.array(*lacking)).alias("need"))
     lacking_something = found.where(F.size("need") > 0)
-    if not _has_refused(lake):
+    if not refused:
         return lacking_something
     sizes = lake.read("images").select("image_id", (F.col("width").cast("bigint") * F.col("height")).alias("pixels"))
     small_enough = (F.col("reason") == "image_too_many_pixels") & (F.col("pixels") <= config.crawl.max_image_pixels)
@@ -174,7 +178,7 @@ def pending(lake: Lake, config: Config) -> dict[str, int]:
     """Pictures that a run would look at."""
     if not lake.exists("images"):
         return {"pictures": 0}
-    return {"pictures": needs(lake, config).count()}
+    return {"pictures": needs(lake, config, refused=_has_refused(lake)).count()}
 
 
 @stage(STAGE)
@@ -185,14 +189,14 @@ def run(context: Context) -> StageReport:
     _check_device(spec, str(context.spark.sparkContext.master))
     # Not `persist`: a write to a table throws away all that is cached and was read from it. So after the vectors were
     # written, every picture of the chunk would be looked at again for its labels, and again for its faces.
-    todo = needs(lake, config).localCheckpoint()
+    refused = _has_refused(lake)
+    todo = needs(lake, config, refused=refused).localCheckpoint()
     stats = todo.agg(
         F.count("*").alias("n"),
         F.coalesce(F.sum("n_bytes"), F.lit(0)).alias("sum"),
         F.percentile_approx("n_bytes", 0.95).alias("bytes"),
     ).first()
     assert stats is not None
-    refused = _has_refused(lake)
     total, seen = int(stats["n"]), _Seen()
     bad, tried = 0, 0
     if total:

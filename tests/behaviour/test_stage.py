@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,14 @@ from pyspark.sql import DataFrame, SparkSession
 from profilelake import ledger
 from profilelake.behaviour import stage as behaviour
 from profilelake.config import Config
+from profilelake.errors import ConfigError
 from profilelake.lake import Lake
+from profilelake.ledger import Run, StageReport
 from tests.conftest import contents, versions
 from tests.lakes import lay, lay_categories, lay_posts
 
 OUTPUTS = behaviour.OUTPUTS
+OF_USERS = [name for name in OUTPUTS if name != "user_type_fits"]
 
 
 @pytest.fixture
@@ -34,6 +38,22 @@ def filled(lake: Lake, lake_config: Config) -> Iterator[Lake]:
 
 def table(lake: Lake, name: str, *columns: str) -> list[tuple[Any, ...]]:
     return sorted(tuple(row) for row in lake.spark.table(lake.name(name)).select(*columns).collect())
+
+
+@pytest.fixture
+def typed(lake: Lake, lake_config: Config) -> Iterator[Run]:
+    """A run that holds a lake of four users with as many tastes, two of them alike."""
+    shown = {
+        "a": [["m", "m"], ["m"], ["s", "p"]],
+        "b": [["m"], ["m"], ["m", "s"]],
+        "c": [["p"], ["p", "f"], ["s2"]],
+        "d": [["s"], ["s2"]],
+    }
+    posts = {f"{user}{n}": images for user, his in shown.items() for n, images in enumerate(his)}
+    lay_posts(lake, [{"post_id": post, "user_id": post[0]} for post in posts], posts)
+    lay_categories(lake, {"s": "Selfie", "s2": "Selfie", "m": "Meal", "p": "Pet", "f": "Flower"})
+    with ledger.run(lake.spark, lake_config, "test") as run:
+        yield run
 
 
 def broken(*_: Any) -> DataFrame:
@@ -119,7 +139,7 @@ def test_leaves_no_ghosts_and_survives_failures(
         anew=True,
     )
     behaviour.run(spark, lake_config)
-    for name in OUTPUTS:
+    for name in OF_USERS:
         assert {row[0] for row in table(filled, name, "user_id")} == {"a"}, name
 
     # no picture has one
@@ -131,6 +151,80 @@ def test_leaves_no_ghosts_and_survives_failures(
     assert (report.status, report.rows_in, report.rows_out) == ("done", 0, 0)
 
 
+@pytest.mark.slow
+def test_kinds_types_and_attributes_follow_the_lake(
+    typed: Run, make_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    lake, listed = typed.lake, tmp_path / "attributes.yaml"
+    listed.write_text("attributes:\n  Food: [Meal, Snack]\n  Animals: [Pet]\n  Money: [Wallet & Accessory]\n")
+
+    def configured(*arguments: str) -> Config:
+        # stages take the configuration of the run that they belong to
+        typed.config = make_config(f"lake.path={lake.path}", f"behaviour.attributes={listed}", *arguments)
+        return typed.config
+
+    def run(*arguments: str) -> StageReport:
+        return behaviour.run(lake.spark, configured(*arguments))
+
+    # more types than categories, no kinds, no faces: everything else is measured
+    report = run("behaviour.types=4")
+    said = "no types of users: 4 types are asked for, but there are only 3 categories beside selfies"
+    assert list(report.warnings) == [said]
+    assert table(lake, "user_types", "user_id", "type", "fit_id") == [(user, None, None) for user in "abcd"]
+    assert table(lake, "user_attributes", "user_id", "attribute", "value", "occurrences")[:6] == [
+        ("a", "Animals", 1 / 3, 1), ("a", "Food", 2 / 3, 2), ("a", "Money", None, 0),
+        ("b", "Animals", 0.0, 0), ("b", "Food", 1.0, 3), ("b", "Money", None, 0),
+    ]  # fmt: skip
+    kinds = ("user_id", "group_tendency", "multi_face_occurrences", "outdoor_tendency", "selfie_fit_id")
+    assert table(lake, "selfie_measures", *kinds) == [(user, None, None, None, None) for user in "abcd"]
+
+    # fewer types, and what kinds and faces there are
+    lay_categories(lake, {"s": "Outdoor Selfie", "s2": "Indoor Ordinary Selfie"}, purpose="selfie", fit_id="fit-s")
+    lay(lake, "image_faces", [{"image_id": image, "faces": faces} for image, faces in (("s", 2), ("m", 5))])
+    assert behaviour.pending(lake, configured("behaviour.types=2")) == {"users": 4}
+    assert not run("behaviour.types=2").warnings
+    fit = ("type", "name", "users", "sample_users", "current", "category_fit_id")
+    fits = table(lake, "user_type_fits", *fit, "fit_id", "loadings")
+    assert [row[:6] for row in fits] == [(1, "1: Food", 2, 3, True, "fit-1"), (2, "2: Animals", 1, 3, True, "fit-1")]
+    first = fits[0][6]
+    of = {row[0]: row[1:] for row in table(lake, "user_types", "user_id", "type", "fit_id")}
+    assert of == {"a": (1, first), "b": (1, first), "c": (2, first), "d": (None, first)}
+    assert table(lake, "selfie_measures", *kinds) == [
+        ("a", 1.0, 1, 1.0, "fit-s"), ("b", 1.0, 1, 1.0, "fit-s"), ("c", None, 0, 0.0, "fit-s"),
+        ("d", 1.0, 1, 0.5, "fit-s"),
+    ]  # fmt: skip
+
+    # nothing new: nothing is written
+    before = versions(lake)
+    assert run("behaviour.types=2").counters == {}
+    assert versions(lake) == before
+
+    # another list of attributes and another post are something new, but types that were found stay
+    listed.write_text("attributes:\n  Animals: [Pet]\n  Garden: [Flower, Snack]\n")
+    lay_posts(lake, [{"post_id": "d9", "user_id": "d"}], {"d9": ["p"]})
+    run("behaviour.types=2")
+    assert {row[0] for row in table(lake, "user_attributes", "attribute")} == {"Animals", "Garden"}
+    now = table(lake, "user_type_fits", *fit, "fit_id", "loadings")
+    assert [row[1] for row in now] == ["1", "2: Animals"]
+    assert [row[2:] for row in now] == [row[2:] for row in fits]
+    assert ("d", 2) in table(lake, "user_types", "user_id", "type")
+    listed.write_text("attributes:\n  Animals: [Pets]\n")
+    with pytest.raises(ConfigError, match=r"line 2: Animals names the category 'Pets', .*; did you mean 'Pet'\?"):
+        run("behaviour.types=2")
+
+    # a name that people gave is as good as a listed one, and types of the old categories are current no more
+    lay_categories(lake, {"s": "Selfie", "s2": "Selfie", "m": "Meal", "p": "Pets", "f": "Flower"}, anew=True)
+    run("behaviour.types=2")
+    now = table(lake, "user_type_fits", "current", "type", "fit_id", "sample_users")
+    assert [row[:2] for row in now] == [(False, 1), (False, 2), (True, 1), (True, 2)]
+    assert {row[0] for row in table(lake, "user_types", "fit_id")} == {now[-1][2]} != {first}
+    assert now[-1][3] == 4
+    # asked for again, the same users make the same types
+    before = versions(lake)
+    assert run("behaviour.types=2", "behaviour.refit_types=true").counters == {"rows_changed": 0}
+    assert versions(lake) == before
+
+
 def test_nothing_categorised_is_skipped_with_a_reason(lake: Lake, lake_config: Config) -> None:
     report = behaviour.run(lake.spark, lake_config)
     assert (report.status, report.reason) == ("skipped", "no picture has a category yet")
@@ -140,10 +234,11 @@ def test_pending_of_a_lake_that_is_not_there(spark: SparkSession, make_config: C
     assert behaviour.pending(Lake(spark, "no_such_schema", None), make_config()) == {"users": 0}
 
 
-def test_one_user_with_most_posts_brings_nothing_to_the_driver(
-    lake: Lake, lake_config: Config, monkeypatch: pytest.MonkeyPatch
+def test_one_user_with_most_posts_brings_only_a_sample_to_the_driver(
+    lake: Lake, make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = 100_000
+    small = make_config(f"lake.path={lake.path}", "behaviour.types=2", "behaviour.type_sample=50")
     numbers = lake.spark.range(many)
     numbers.selectExpr(
         "concat('p', id) AS post_id", "'test' AS source", "'posted' AS relation", "'r' AS run_id",
@@ -152,24 +247,29 @@ def test_one_user_with_most_posts_brings_nothing_to_the_driver(
         "TIMESTAMP'2024-01-01' AS last_seen_at", "'x:1' AS source_ref",
     ).write.format("delta").mode("append").saveAsTable(lake.name("posts"))  # fmt: skip
     numbers.selectExpr(
-        "concat('p', id) AS post_id", "0 AS position", "IF(id % 4 = 1, 's', 'm') AS image_id", "'x' AS source_ref",
-        "'r' AS run_id",
+        "concat('p', id) AS post_id", "0 AS position", "'x' AS source_ref", "'r' AS run_id",
+        "CASE WHEN id % 4 = 1 THEN 's' WHEN id % 3000 = 0 THEN 'p' ELSE 'm' END AS image_id",
     ).write.format("delta").mode("append").saveAsTable(lake.name("post_images"))  # fmt: skip
-    lay_categories(lake, {"s": "Selfie", "m": "Meal"})
+    lay_categories(lake, {"s": "Selfie", "m": "Meal", "p": "Pet"})
     brought: list[int] = []
     frame_class = type(numbers)
-    collect = frame_class.collect
+    collect, to_pandas = frame_class.collect, frame_class.toPandas
 
     def counted(frame: DataFrame) -> list[Any]:
         rows = collect(frame)
         brought.append(len(rows))
         return rows
 
+    def sampled(frame: DataFrame) -> Any:
+        found = to_pandas(frame)
+        brought.append(len(found))
+        return found
+
     with monkeypatch.context() as patch:
         patch.setattr(frame_class, "collect", counted)
-        patch.setattr(frame_class, "toPandas", None)
+        patch.setattr(frame_class, "toPandas", sampled)
         patch.setattr(frame_class, "toLocalIterator", None)
-        behaviour.run(lake.spark, lake_config)
+        behaviour.run(lake.spark, small)
     assert brought
     assert max(brought) <= 100
     big = lake.spark.table(lake.name("user_categories")).where("user_id = 'big'").orderBy("category").collect()

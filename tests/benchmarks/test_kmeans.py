@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from benchmarks.kmeans.__main__ import main
 from benchmarks.kmeans.data import vectors
 from benchmarks.kmeans.measure import CASES
+from benchmarks.kmeans.targets import ML, OURS, RATIO, SKLEARN
+from benchmarks.rows import Row
 
 
 def test_vectors_are_the_same_in_both_forms_and_made_once(tmp_path: Path) -> None:
@@ -31,3 +36,16 @@ def test_what_needs_no_spark_measures(tmp_path: Path) -> None:
     alone = CASES["one process"](request)
     assert len(alone["passes"]) == 3
     assert min(alone["passes"]) > 0
+
+
+@pytest.mark.slow
+def test_one_fit_is_measured_of_everyone(tmp_path: Path) -> None:
+    main(["--small", "--no-faiss", "--only", "single", "--out", str(tmp_path)])
+    rows = [Row(**row) for row in json.loads((tmp_path / "kmeans.json").read_text(encoding="utf-8"))]
+    inertia = {(row.case, row.subject): row.median for row in rows if row.metric == "inertia"}
+    wide, many = "one fit, 1,500 x 48", "one fit, 3,000 x 32"
+    assert set(inertia) == {(OURS, wide), (ML, wide), (SKLEARN, wide), (OURS, many), (SKLEARN, many)}
+    for (_, subject), value in inertia.items():
+        assert value == pytest.approx(inertia[OURS, subject], rel=0.2)
+    ratios = {(row.case, row.subject) for row in rows if row.metric == RATIO}
+    assert ratios == {(f"{ML} / {OURS}", wide), (f"{OURS} / {SKLEARN}", many)}

@@ -19,16 +19,26 @@ TENDENCIES = ("group_tendency", "outdoor_tendency", "holding_something_tendency"
 DECLARED = {column.name: column for column in TABLES["user_profiles"].columns}
 
 
-def made(spark: SparkSession, data: dict[str, list[dict[str, Any]]], *, has_run: bool) -> dict[str, dict[str, Any]]:
+def made(
+    spark: SparkSession, data: dict[str, list[dict[str, Any]]], *, has_run: bool, scored: bool = False
+) -> dict[str, dict[str, Any]]:
     posts, post_images = (frame(spark, name, data.get(name, [])) for name in ("posts", "post_images"))
     others = [
         frame(spark, name, data.get(name, [])) for name in ("user_categories", "user_features", "selfie_measures")
     ]
+    types, fits, attributes, scores = (
+        frame(spark, name, data.get(name, []))
+        for name in ("user_types", "user_type_fits", "user_attributes", "behaviour_scores")
+    )
     found = merge.profiles(
         frame(spark, "users", data.get("users", [])),
         merge.activity(posts, post_images),
         *others,
+        merge.types(types, fits),
+        attributes,
+        scores,
         behaviour_has_run=has_run,
+        score_has_run=scored,
         profiled_at=F.lit(NOW),
     )
     assert found.columns == [name for name in DECLARED if name != "run_id"]
@@ -44,7 +54,7 @@ def reasons(row: dict[str, Any]) -> dict[str, str]:
 
 def measured(user: str, **values: Any) -> dict[str, Any]:
     """A row of selfie_measures without tendencies, as the behaviour stage leaves it."""
-    absent = [{"column": name, "reason": "not measured yet"} for name in TENDENCIES]
+    absent = [{"column": name, "reason": "not measured yet"} for name in (*TENDENCIES, "selfie_fit_id")]
     return {"user_id": user, "selfie_frequency": 0.5, "selfie_inertia": 1.5, "selfie_singleness": 0.25,
             "selfie_occurrences": 4, "fit_id": "fit", "missing": absent, **values}  # fmt: skip
 
@@ -109,8 +119,23 @@ def test_every_user_has_a_profile_and_every_null_a_reason(spark: SparkSession) -
              "missing": [{"column": "other_singleness", "reason": "no post without selfie"}]}
         ],
         "selfie_measures": [measured("full")],
+        "user_types": [{"user_id": "full", "weights": [0.25, 0.5], "type": 2, "fit_id": "types-1"}],
+        "user_type_fits": [
+            {"fit_id": fit_id, "type": number, "name": f"{number}: {name}", "categories": ["Meal", "Pet"],
+             "loadings": [0.5, 0.5], "users": 1, "sample_users": 1, "error": 0.5, "current": fit_id == "types-1",
+             "category_fit_id": "fit", "fitted_at": NOW}
+            for fit_id, number, name in (("types-0", 2, "Old"), ("types-1", 1, "Food"), ("types-1", 2, "Animals"))
+        ],
+        "user_attributes": [
+            {"user_id": "full", "attribute": name, "value": value, "occurrences": n, "fit_id": "fit"}
+            for name, value, n in (("Pets", 0.5, 2), ("Food", None, 0))
+        ],
+        "behaviour_scores": [
+            {"user_id": "full", "task": task, "model_version": "3", "probability": 0.75, "evidence": 8}
+            for task in ("R5", "R1")
+        ],
     }  # fmt: skip
-    found = made(spark, data, has_run=True)
+    found = made(spark, data, has_run=True, scored=True)
     assert set(found) == {"full", "uncategorised", "favourites", "nothing"}
     for row in found.values():
         absent = [name for name in row if row[name] is None]
@@ -133,11 +158,20 @@ def test_every_user_has_a_profile_and_every_null_a_reason(spark: SparkSession) -
     why = reasons(full)
     assert why["behaviour_singleness"] == "no post without selfie"
     assert why["behaviour_group_tendency"] == "not measured yet"
-    assert why["personality_openness"] == why["behaviour_type"] == "stage has not run"
+    assert why["behaviour_selfie_fit_id"] == "not measured yet"
+    assert why["personality_openness"] == "stage has not run"
+    assert (full["behaviour_type"], full["behaviour_type_weights"]) == ("2: Animals", [0.25, 0.5])
+    assert full["behaviour_attributes"] == [
+        {"attribute": "Food", "value": None, "occurrences": 0},
+        {"attribute": "Pets", "value": 0.5, "occurrences": 2},
+    ]
+    assert [(score["task"], score["probability"]) for score in full["behaviour_scores"]] == [("R1", 0.75), ("R5", 0.75)]
+    assert full["behaviour_scores"][0] == {"task": "R1", "probability": 0.75, "model_version": "3", "evidence": 8}
     assert not {"first_seen_at", "followers", "behaviour_categories", "median_likes"} & set(why)
 
     why = reasons(found["uncategorised"])
-    assert why["behaviour_categories"] == why["behaviour_selfie_frequency"] == "no categorised picture"
+    of_behaviour = {why[name] for name in DECLARED if name.startswith("behaviour_")}
+    assert of_behaviour == {"no categorised picture"}
     assert why["median_likes"] == "no post with known likes"
     assert why["user_name"] == why["followers"] == "unknown"
     assert "first_seen_at" not in why
@@ -167,3 +201,28 @@ def test_no_selfie_passes_on_its_reason(spark: SparkSession) -> None:
     found = made(spark, {"users": [{"user_id": "a"}], "selfie_measures": [row]}, has_run=True)["a"]
     assert found["behaviour_selfie_frequency"] == 0.0
     assert {reasons(found)[f"behaviour_{name}"] for name in names} == {"no selfie"}
+
+
+def test_users_without_type_or_scores_say_why(spark: SparkSession) -> None:
+    data = {
+        "users": [{"user_id": "a"}, {"user_id": "b"}],
+        "user_features": [
+            {"user_id": user, "posts": 1, "occurrences": 1, "other_occurrences": 1, "fit_id": "fit", "missing": []}
+            for user in "ab"
+        ],
+        "user_types": [
+            {"user_id": "a", "weights": [0.0, 0.0], "fit_id": "types-1",
+             "missing": [{"column": "type", "reason": "nothing in common with any type"}]},
+            {"user_id": "b", "missing": [{"column": name, "reason": "too few users or categories for types"}
+                                         for name in ("fit_id", "type", "weights")]},
+        ],
+    }  # fmt: skip
+    found = made(spark, data, has_run=True, scored=True)
+    why = reasons(found["a"])
+    assert why["behaviour_type"] == "nothing in common with any type"
+    assert "behaviour_type_weights" not in why
+    assert why["behaviour_scores"] == "no model has scored the user"
+    why = reasons(found["b"])
+    assert why["behaviour_type"] == why["behaviour_type_weights"] == "too few users or categories for types"
+    unscored = made(spark, data, has_run=True)
+    assert reasons(unscored["a"])["behaviour_scores"] == "stage has not run"
