@@ -54,14 +54,12 @@ def stage(request: Request) -> Answer:
     from profilelake.behaviour import stage as behaviour
 
     with _run(request) as run:
-        with _peak(run.spark) if request.get("memory") else _unwatched() as peak:
-            began = time.perf_counter()
+        with _peak(run.spark) if request.get("memory") else _unwatched() as peak, _taken() as taken:
             report = behaviour.run(run.spark, run.config)
-            seconds = time.perf_counter() - began
         if request.get("results"):
             for name in RESULTS:
                 run.lake.read(name).write.parquet(f"{request['results']}/{name}")
-    return {"seconds": seconds, "users": report.rows_out, **peak()}
+    return {**taken, "users": report.rows_out, **peak()}
 
 
 def frames(request: Request) -> Answer:
@@ -80,9 +78,9 @@ def frames(request: Request) -> Answer:
             stack.enter_context(patch.object(behaviour, "_write_types", lambda *_: (0, [])))
         # past what enters the stage in the ledger, which misses the rows
         work = behaviour.run.__wrapped__  # type: ignore[attr-defined]
-        began = time.perf_counter()
-        work(Context(run.spark, run.config, run.lake, run.run_id, behaviour.NAME))
-        return {"seconds": time.perf_counter() - began}
+        with _taken() as taken:
+            work(Context(run.spark, run.config, run.lake, run.run_id, behaviour.NAME))
+    return taken
 
 
 def duckdb(request: Request) -> Answer:
@@ -99,16 +97,15 @@ def duckdb(request: Request) -> Answer:
     db.execute("CREATE TABLE attributes (attribute VARCHAR, category VARCHAR)")
     listed = [[attribute, name] for attribute, names in request["attributes"].items() for name in names]
     db.executemany("INSERT INTO attributes VALUES (?, ?)", listed)
-    began = time.perf_counter()
-    for statement in statements():
-        db.execute(statement)
-    seconds = time.perf_counter() - began
+    with _taken() as taken:
+        for statement in statements():
+            db.execute(statement)
     if request.get("results"):
         for name in RESULTS:
             folder = Path(request["results"]) / name
             folder.mkdir(parents=True)
             db.execute(f"COPY {name} TO '{folder}/0.parquet' (FORMAT parquet)")
-    return {"seconds": seconds}
+    return taken
 
 
 CASES: Mapping[str, Callable[[Request], Answer]] = {"lay": lay, "stage": stage, "frames": frames, "duckdb": duckdb}
@@ -146,6 +143,28 @@ def _spark(request: Request, lake: Path) -> Iterator[tuple[Any, Any]]:
     config = configuration.load(arguments=[f"spark.master={request['master']}", f"lake.path={lake}"])
     with session(config, "bench-behaviour") as spark:
         yield spark, config
+
+
+@contextmanager
+def _taken() -> Iterator[Answer]:
+    """By the clock, and of processors by this process and all that it started: what of the clock was another's."""
+    taken: Answer = {}
+    began, spent = time.perf_counter(), _spent()
+    yield taken
+    taken |= {"seconds": time.perf_counter() - began, "processor_seconds": _spent() - spent}
+
+
+def _spent() -> float:
+    import psutil
+
+    me, spent = psutil.Process(), 0.0
+    for process in (me, *me.children(recursive=True)):
+        try:
+            # with those of its children that have ended
+            spent += sum(process.cpu_times()[:4])
+        except psutil.NoSuchProcess:  # its parent has its seconds now
+            continue
+    return spent
 
 
 @contextmanager

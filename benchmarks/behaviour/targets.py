@@ -8,6 +8,7 @@ from benchmarks.behaviour.sizes import Sizes
 from benchmarks.rows import RATIO, Target
 
 SECONDS = "seconds"
+PROCESSORS = "seconds of processors"
 MEMORY = "memory of the driver"
 
 STAGE = "stage"
