@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
+from profilelake import yamlfile
 from profilelake.config import Config, conf_dir
 from profilelake.errors import ConfigError
 from profilelake.images.classes import imagenet_labels
@@ -50,10 +50,8 @@ def _valid_name(name: str) -> str:
 Name = Annotated[str, AfterValidator(_valid_name)]
 
 
-class Spoken(BaseModel):
+class Spoken(yamlfile.Strict):
     """What speaks for one name."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     labels: list[str] = Field(default_factory=list)
     labels_of: list[str] = Field(default_factory=list)
@@ -67,9 +65,7 @@ class Spoken(BaseModel):
         return bool(self.labels or self.labels_of)
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
+class _File(yamlfile.Strict):
     categories: dict[Name, Spoken]
     kinds_of_selfie: dict[Name, Spoken]
 
@@ -103,48 +99,11 @@ def load(config: Config) -> Names:
 
 def read(path: Path) -> Names:
     """The names of one file; see `load`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"the names of categories, {path}, cannot be read: {reason}") from error
-    try:
-        content = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{where}: {getattr(error, 'problem', None) or error}") from error
-    try:
-        found = _File.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {_explain(fault)}" for fault in error.errors())) from None
+    found = yamlfile.read(path, _File, "the names of categories")
     faults = _faults(found)
     if faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
     return Names(found.categories, found.kinds_of_selfie)
-
-
-class _Loader(yaml.SafeLoader):
-    pass
-
-
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", key_node.start_mark)
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def _explain(fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{place or 'the file'}: {message}"
 
 
 def _faults(found: _File) -> list[str]:

@@ -26,10 +26,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from profilelake import yamlfile
 from profilelake.config import conf_dir
 from profilelake.errors import ConfigError
 from profilelake.images.classes import imagenet_labels
-from profilelake.interests import lexicon, yamlfile
+from profilelake.interests import lexicon
 from profilelake.interests.domains import SEPARATOR, Domains, domains
 from profilelake.interests.wordnet import KEY_SHARE, WordNet
 from profilelake.interests.wordnet import read as read_wordnet

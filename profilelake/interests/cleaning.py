@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from profilelake import yamlfile
 from profilelake.config import conf_dir
 from profilelake.errors import ConfigError
 from profilelake.images.classes import imagenet_labels
-from profilelake.interests import yamlfile
 from profilelake.interests.lexicon import Lexicon, split
 from profilelake.interests.words import fold
 

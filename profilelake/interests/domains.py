@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from profilelake import yamlfile
 from profilelake.config import conf_dir
 from profilelake.errors import ConfigError
-from profilelake.interests import yamlfile
 
 # BabelDomains has as many (Camacho-Collados and Navigli, 2017, section 2).
 COUNT = 34

@@ -65,7 +65,7 @@ def test_the_first_domain_is_what_people_judge(packaged: Lexicon, judged: list[t
 
 def test_the_map_lists_no_judged_word_one_by_one(judged: list[tuple[str, str]]) -> None:
     """Or the judged words would measure themselves."""
-    from profilelake.interests import yamlfile
+    from profilelake import yamlfile
 
     given = yamlfile.read(conf_dir() / "lexicons" / "wordnet_domains.yaml", Map)
     listed = {fold(word) for words in given.words.values() for word in words}

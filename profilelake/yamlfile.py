@@ -1,4 +1,4 @@
-"""YAML files of this room, read strictly: no key twice, no unknown key, every value a text or list where one is due."""
+"""YAML files of the configuration, read strictly: no key twice, no unknown key, every value of its type."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ class Strict(BaseModel):
 File = TypeVar("File", bound=Strict)
 
 
-def read(path: Path, form: type[File]) -> File:
+def read(path: Path, form: type[File], called: str | None = None) -> File:
     """The content of one file.
+
+    Args:
+        path: the file.
+        form: what it must hold.
+        called: what it is, for whoever must be told that it cannot be read.
 
     Raises:
         ConfigError: it cannot be read, is no YAML, gives a key twice, or is not of that form; with its place.
@@ -30,7 +35,8 @@ def read(path: Path, form: type[File]) -> File:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"{path} cannot be read: {reason}") from error
+        named = f"{called}, {path}," if called else str(path)
+        raise ConfigError(f"{named} cannot be read: {reason}") from error
     try:
         return form.model_validate(yaml.load(text, Loader=_Loader))
     except yaml.YAMLError as error:
