@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.errors import PySparkException
@@ -113,14 +114,24 @@ class Lake:
         return self.versions([table])[table]
 
     def versions(self, tables_: Iterable[str]) -> dict[str, int]:
-        """The tables' Delta versions, by name; one job for all."""
+        """The tables' Delta versions, by name: what the newest file of each table's log is numbered, or what the
+        catalog says of tables that it manages."""
+        newest = self._history if self.path is None else self._newest_commit
+        return {table: newest(table) for table in sorted(set(tables_))}
 
-        def newest(table: str) -> DataFrame:
-            history = DeltaTable.forName(self.spark, self.name(table)).history(1)
-            return history.select(F.lit(table).alias("table"), "version")
+    def _history(self, table: str) -> int:
+        row = DeltaTable.forName(self.spark, self.name(table)).history(1).select("version").first()
+        assert row is not None
+        return int(row["version"])
 
-        found = [newest(table) for table in sorted(set(tables_))]
-        return {row["table"]: row["version"] for row in reduce(DataFrame.union, found).collect()} if found else {}
+    def _newest_commit(self, table: str) -> int:
+        """Without a job of Spark's, of which every stage would wait for dozens."""
+        jvm: Any = self.spark._jvm
+        # by its whole name: py4j asks the class path about every part of a dotted one
+        commits = getattr(jvm, "org.apache.hadoop.fs.Path")(f"{self.location(table)}/_delta_log", "*.json")
+        found = commits.getFileSystem(self.spark._jsc.hadoopConfiguration()).globStatus(commits)
+        names = (each.getPath().getName().removesuffix(".json") for each in found)
+        return max(int(name) for name in names if name.isdigit())  # checkpoints may be JSON, too
 
     def write(
         self, table: str, rows: DataFrame, scope: DataFrame | None = None, *, n_bytes: int | None = None
@@ -154,10 +165,19 @@ class Lake:
             rows = rows.withColumn("run_id", F.lit(self.run_id))
         rows = rows.select([c.name for c in declared.columns])
         if declared.kind == "append":
-            return self._append(declared, rows, n_bytes)
+            result = self._append(declared, rows, n_bytes)
+        elif self.spark.table(self.name(table)).isEmpty():
+            result = self._fill(declared, rows)
+        else:
+            result = self._change(declared, rows, scope)
+        if result.changed:
+            log.debug("%s: %s", table, result)
+        return result
+
+    def _change(self, declared: Table, rows: DataFrame, scope: DataFrame | None) -> WriteResult:
         if declared.kind == "replace":
             rows = rows.persist(StorageLevel.DISK_ONLY)  # they are looked at twice: what is new, and what is gone
-        source = _reduced(declared, rows, self.spark.table(self.name(table)), scope)
+        source = _reduced(declared, rows, self.spark.table(self.name(declared.name)), scope)
         source = source.persist(StorageLevel.DISK_ONLY)
         try:
             result = self._count(declared, source)
@@ -170,8 +190,17 @@ class Lake:
             source.unpersist()
             if declared.kind == "replace":
                 rows.unpersist()
-        if result.changed:
-            log.debug("%s: %s", table, result)
+        return result
+
+    def _fill(self, declared: Table, rows: DataFrame) -> WriteResult:
+        """Rows of a table that has none: there is nothing to compare them with."""
+        rows = rows.persist(StorageLevel.DISK_ONLY)
+        try:
+            result = self._count(declared, rows.select(*declared.key, F.lit("insert").alias(_OP)))
+            if result.changed:
+                self._add(declared, rows)
+        finally:
+            rows.unpersist()
         return result
 
     def _append(self, declared: Table, rows: DataFrame, n_bytes: int | None) -> WriteResult:
@@ -191,8 +220,6 @@ class Lake:
                 self._add(declared, rows)
         finally:
             keys.unpersist()
-        if result.changed:
-            log.debug("%s: %s", declared.name, result)
         return result
 
     def _add(self, declared: Table, rows: DataFrame) -> None:

@@ -39,7 +39,7 @@ def _local_only(config: Config) -> dict[str, str]:
     """What makes small tables quick on one machine and would throttle a cluster."""
     return {
         "spark.sql.shuffle.partitions": str(config.spark.local_shuffle_partitions),
-        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.snapshotPartitions": "1",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
     }
 

@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from profilelake import config as configuration
+from profilelake import session as sessions
 from profilelake.config import Config
 from profilelake.lake import Lake, open_lake
-from profilelake.session import get_session
 from profilelake.tables import TABLES, VIEWS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,7 +46,9 @@ def spark() -> Iterator[SparkSession]:
             "--conf spark.driver.memory=2g --conf spark.ui.showConsoleProgress=false pyspark-shell"
         )
         config = configuration.load(arguments=["spark.master=local[2]", "spark.driver_memory=2g"])
-        session = get_session(config, "profilelake-tests")
+        # Planning anew after every shuffle takes longer, too; what tests start as processes of their own does that.
+        sessions.RUNTIME["spark.sql.adaptive.enabled"] = "false"
+        session = sessions.get_session(config, "profilelake-tests")
         session.conf.set("spark.sql.shuffle.partitions", "2")
         yield session
         session.stop()
