@@ -7,6 +7,7 @@ posts is as many rows of a shuffle with partial sums as anybody else's posts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -47,49 +48,50 @@ TENDENCIES = {
 }
 
 
-def occurrences(posts: DataFrame, post_images: DataFrame, image_categories: DataFrame) -> DataFrame:
+def occurrences(posts: DataFrame, post_images: DataFrame, pictures: DataFrame) -> DataFrame:
     """One row an occurrence: a category in a post, however many pictures (paper 1, definition 1).
+
+    Categories are numbers, so that no shuffle of every picture carries and sorts their names.
 
     Args:
         posts: `post_id`, `user_id`, `relation`; only `posted` counts, favourites are other people's posts.
         post_images: `post_id`, `image_id`; a picture listed twice in a post counts as two pictures.
-        image_categories: `image_id`, `category`, `sub_category` (the kind of a selfie), `faces` (found in it), a row a
-            categorised picture; others count nowhere. The last two are looked at for selfies alone and may be NULL.
+        pictures: `image_id`, `category` (its number), `kinds` (as `kinds` makes it, 0 for what is no selfie), a row a
+            categorised picture; others count nowhere.
 
     Returns:
         `user_id`, `post_id`, `category` (the key), `images` bigint, `kinds` int: bit i is set where one of the
         pictures is of `KIND_OCCURRENCES[i]`.
     """
     posted = posts.where(F.col("relation") == "posted").select("post_id", "user_id")
-    return (
-        post_images.select("post_id", "image_id")
-        .join(image_categories.select("image_id", "category", _kinds().alias("kinds")), on="image_id", how="inner")
-        .join(posted, on="post_id", how="inner")
-        # numbers alone are aggregated: with a string among them Spark would sort all pictures
-        .groupBy("user_id", "post_id", "category")
-        .agg(F.count("*").alias("images"), F.bit_or("kinds").alias("kinds"))
-    )
+    shown = post_images.select("post_id", "image_id").join(pictures, on="image_id", how="inner")
+    of = shown.groupBy("post_id", "category").agg(F.count("*").alias("images"), F.bit_or("kinds").alias("kinds"))
+    return of.join(posted, on="post_id", how="inner").select("user_id", "post_id", "category", "images", "kinds")
 
 
-def _kinds() -> Column:
-    """The kinds of a picture as bits; none for what is no selfie. A selfie that no detector has seen has neither of
-    the first two, one without a sub-category none of the others."""
+def kinds() -> Column:
+    """The kinds of a selfie as bits, from its `sub_category` and the `faces` found in it. One that no detector has seen
+    has neither of the first two, one without a sub-category none of the others."""
     is_of = {
         ONE_FACE: F.col("faces") < 2,
         MULTI_FACE: F.col("faces") >= 2,
         **{kind: F.col("sub_category") == name for kind, name in SUB_CATEGORIES.items()},
     }
     bits = [F.when(is_of[kind], F.lit(1 << bit)).otherwise(F.lit(0)) for bit, kind in enumerate(KIND_OCCURRENCES)]
-    return F.when(_is_selfie(), reduce(Column.bitwiseOR, bits)).otherwise(F.lit(0))
+    return reduce(Column.bitwiseOR, bits)
 
 
-def category_counts(of: DataFrame) -> DataFrame:
+def category_counts(of: DataFrame, names: Sequence[str]) -> DataFrame:
     """Occurrences (`occurrences`) rolled up by user and category.
 
+    Args:
+        of: the occurrences.
+        names: the categories by name; number i is names[i].
+
     Returns:
-        `user_id`, `category` (the key), `images`, `occurrences`, `alone` (posts that have only this category), `first`
-        (posts whose first category by name it is: summed over a user's categories, every post counts once), and each
-        of `KIND_OCCURRENCES` (0 but for Selfie); all bigint.
+        `user_id`, `category` (its name; the key), `images`, `occurrences`, `alone` (posts that have only this
+        category), `first` (posts whose first category by number it is: summed over a user's categories, every post
+        counts once), and each of `KIND_OCCURRENCES` (0 but for Selfie); all bigint.
     """
     in_post = Window.partitionBy("post_id")
     placed = of.select(
@@ -100,7 +102,7 @@ def category_counts(of: DataFrame) -> DataFrame:
         (F.count("*").over(in_post) == 1).alias("is_alone"),
         (F.min("category").over(in_post) == F.col("category")).alias("is_first"),
     )
-    return placed.groupBy("user_id", "category").agg(
+    counts = placed.groupBy("user_id", "category").agg(
         F.sum("images").alias("images"),
         F.count("*").alias("occurrences"),
         F.count_if("is_alone").alias("alone"),
@@ -110,6 +112,7 @@ def category_counts(of: DataFrame) -> DataFrame:
             for bit, kind in enumerate(KIND_OCCURRENCES)
         ],
     )
+    return counts.withColumn("category", F.get(F.lit(list(names)), F.col("category")))
 
 
 def _is_selfie() -> Column:

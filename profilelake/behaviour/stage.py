@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
@@ -70,19 +72,20 @@ def run(context: Context) -> StageReport:
     listed = attributes.load(config.behaviour.attributes)
     attributes.require(config.behaviour.attributes, {*names.load(config).categories, *present})
     attributes.log_absent(listed, present)
-    counts = _counts(lake).persist(StorageLevel.DISK_ONLY)
+    counts = features.category_counts(_occurrences(lake, present), present).persist(StorageLevel.DISK_ONLY)
     try:
-        users = counts.select("user_id").distinct().count()
-        changed = _write_measures(lake, counts, fits, listed, present)
-        typed, warnings = _write_types(context, counts, fits[CATEGORIES], listed, present)
+        counts.count()  # what follows reads it beside each other
+        with ThreadPoolExecutor() as lanes:
+            of_types = lanes.submit(_write_types, context, counts, fits[CATEGORIES], listed, present)
+            measured = _measures(lake, counts, fits, listed, present)
+            written = [lanes.submit(lake.write, *table) for table in measured.items()]
+            changed = sum(each.result().changed for each in written)
+            typed, warnings = of_types.result()
     finally:
         counts.unpersist()
+    users = lake.read("user_features").count()
     return StageReport(
-        NAME,
-        rows_in=users,
-        rows_out=lake.read("user_features").count(),
-        counters={"rows_changed": changed + typed},
-        warnings=warnings,
+        NAME, rows_in=users, rows_out=users, counters={"rows_changed": changed + typed}, warnings=warnings
     )
 
 
@@ -112,31 +115,48 @@ def _present(lake: Lake, fit_id: str) -> list[str]:
     return [row["category"] for row in rows.collect()]
 
 
-def _counts(lake: Lake) -> DataFrame:
-    categories = lake.spark.table(lake.name("v_image_categories")).select("image_id", "category", "sub_category")
-    faces = lake.read("image_faces").select("image_id", "faces")
-    posted = features.occurrences(
-        lake.read("posts"), lake.read("post_images"), categories.join(faces, on="image_id", how="left")
+def _occurrences(lake: Lake, present: Sequence[str]) -> DataFrame:
+    return features.occurrences(lake.read("posts"), lake.read("post_images"), _pictures(lake, present))
+
+
+def _pictures(lake: Lake, present: Sequence[str]) -> DataFrame:
+    """Every categorised picture: the number of its category among those present, and what kinds of selfie it is. Faces
+    and kinds are looked up for selfies alone."""
+    number = (F.array_position(F.lit(list(present)), F.col("category")) - 1).cast("int")
+    of = _called(lake, CATEGORIES, category=number)
+    is_selfie = F.col("category") == (present.index(SELFIE) if SELFIE in present else -1)
+    selfies = (
+        of.where(is_selfie)
+        .join(_called(lake, KINDS, sub_category=F.col("category")), on="image_id", how="left")
+        .join(lake.read("image_faces").select("image_id", "faces"), on="image_id", how="left")
+        .select("image_id", "category", features.kinds().alias("kinds"))
     )
-    return features.category_counts(posted)
+    return of.where(~is_selfie).withColumn("kinds", F.lit(0)).unionByName(selfies)
 
 
-def _write_measures(
+def _called(lake: Lake, purpose: str, **what: SparkColumn) -> DataFrame:
+    """By picture what is made of the name of its cluster of a purpose."""
+    cluster = ["purpose", "fit_id", "cluster_id"]
+    made = [column.alias(name) for name, column in what.items()]
+    clusters = lake.read("cluster_centroids").where(F.col("purpose") == purpose).select(*cluster, *made)
+    return store.assigned(lake, purpose).join(F.broadcast(clusters), on=cluster, how="inner").select("image_id", *what)
+
+
+def _measures(
     lake: Lake,
     counts: DataFrame,
     fits: Mapping[str, str],
     listed: Mapping[str, Sequence[str]],
     present: Sequence[str],
-) -> int:
-    """Write everything but types; how many rows it changed."""
+) -> dict[str, DataFrame]:
+    """Rows by table, of everything but types."""
     fit_id, faces = fits[CATEGORIES], not lake.read("image_faces").isEmpty()
-    measured = {
+    return {
         "user_categories": features.user_categories(counts, fit_id),
         "user_features": features.user_features(counts, fit_id),
         "selfie_measures": features.selfie_measures(counts, fit_id, fits.get(KINDS), faces=faces),
         "user_attributes": attributes.user_attributes(counts, listed, present, fit_id),
     }
-    return sum(lake.write(table, rows).changed for table, rows in measured.items())
 
 
 def _emptied(lake: Lake) -> StageReport:
@@ -227,4 +247,7 @@ def pending(lake: Lake, config: Config) -> dict[str, int]:
     """Users that a run would measure: all of them, or none where nothing changed."""
     if not all(lake.exists(table) for table in INPUTS) or _unchanged(lake, config) is not None:
         return {"users": 0}
-    return {"users": _counts(lake).select("user_id").distinct().count()}
+    fits = _fits(lake)
+    if CATEGORIES not in fits:
+        return {"users": 0}
+    return {"users": _occurrences(lake, _present(lake, fits[CATEGORIES])).select("user_id").distinct().count()}

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from profilelake.behaviour import attributes, features
 
@@ -39,14 +40,18 @@ class Crawl:
         return found
 
     def counts(self, spark: SparkSession) -> DataFrame:
-        rows = [(image, *picture) for image, picture in self.categories.items()]
-        return features.category_counts(
-            features.occurrences(
-                spark.createDataFrame(self.posts, "post_id string, user_id string, relation string"),
-                spark.createDataFrame(self.pictures, "post_id string, image_id string"),
-                spark.createDataFrame(rows, "image_id string, category string, sub_category string, faces int"),
-            )
+        names = sorted(NAMES)
+        rows = [
+            (image, names.index(category), kind, faces) for image, (category, kind, faces) in self.categories.items()
+        ]
+        pictures = spark.createDataFrame(rows, "image_id string, category int, sub_category string, faces int")
+        kinds = F.when(F.col("category") == names.index("Selfie"), features.kinds()).otherwise(0)
+        of = features.occurrences(
+            spark.createDataFrame(self.posts, "post_id string, user_id string, relation string"),
+            spark.createDataFrame(self.pictures, "post_id string, image_id string"),
+            pictures.select("image_id", "category", kinds.alias("kinds")),
         )
+        return features.category_counts(of, names)
 
 
 def crawl(seed: int) -> Crawl:

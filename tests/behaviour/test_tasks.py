@@ -294,26 +294,25 @@ def moved(posts: list[tuple[str, str, str]], pictures: list[tuple[str, str]], se
 
 def test_feature_f_sees_no_selfie(spark: SparkSession) -> None:
     rng = random.Random(7)
-    kinds = {"s": "Selfie", "m": "Meal", "p": "Pet", "b": "Baby"}
-    named = [(f"{letter}{n}", kind, None, 1) for letter, kind in kinds.items() for n in range(9)]
+    names = ("Baby", "Meal", "Pet", "Selfie")
+    named = [(f"{name[0].lower()}{n}", number, 0) for number, name in enumerate(names) for n in range(9)]
     posts = [(f"p{n}", f"u{n % 20}", "posted") for n in range(160)]
     pictures = [(post, rng.choice(named)[0]) for post, _, _ in posts for _ in range(rng.randrange(4))]
     pictures += [("p0", "s1"), ("p0", "s2")]
 
     def found(shown: list[tuple[str, str]]) -> tuple[dict[str, Any], dict[str, Any]]:
-        counts = features.category_counts(
-            features.occurrences(
-                spark.createDataFrame(posts, "post_id string, user_id string, relation string"),
-                spark.createDataFrame(shown, "post_id string, image_id string"),
-                spark.createDataFrame(named, "image_id string, category string, sub_category string, faces int"),
-            )
-        ).persist()
+        of = features.occurrences(
+            spark.createDataFrame(posts, "post_id string, user_id string, relation string"),
+            spark.createDataFrame(shown, "post_id string, image_id string"),
+            spark.createDataFrame(named, "image_id string, category int, kinds int"),
+        )
+        counts = features.category_counts(of, names).persist()
         users, measured = (
             features.user_features(counts, "fit"),
             features.selfie_measures(counts, "fit", None, faces=True),
         )
         shares = features.user_categories(counts, "fit")
-        made = tasks.feature_frame(users, shares, "F+I", ("Selfie", "Meal", "Pet", "Baby"))
+        made = tasks.feature_frame(users, shares, "F+I", names)
         return (
             {row["user_id"]: row["features"] for row in made.collect()},
             {row["user_id"]: row["selfie_frequency"] for row in measured.collect()},
