@@ -170,8 +170,9 @@ def _fit_id(of: Sample, categories: Sequence[str], category_fit_id: str, rules: 
 def names(loadings: Doubles, categories: Sequence[str], attributes: Mapping[str, Sequence[str]]) -> list[str]:
     """What each type is called: its number, and the attribute in which it stands out most.
 
-    An attribute's value for a type is the sum of the type's loadings of its categories, brought to 0 to 1 over the
-    types; the largest counts, the first attribute on ties. A type that stands out in none is its number alone.
+    An attribute's value for a type is the sum of the type's loadings of its categories. A type stands out in those of
+    which its value is above all other types' (the first type on ties), and is called after the one that is largest in
+    it (the first attribute on ties): so no two are called alike. One that stands out in none is its number alone.
 
     Args:
         loadings: (types, categories).
@@ -180,11 +181,11 @@ def names(loadings: Doubles, categories: Sequence[str], attributes: Mapping[str,
     """
     of = np.array([[category in held for category in categories] for held in attributes.values()], np.float64)
     values = loadings @ of.T
-    low, high = values.min(axis=0), values.max(axis=0)
-    spread = np.divide(values - low, high - low, out=np.zeros(values.shape), where=high > low)
+    ahead = (np.arange(len(values))[:, None] == values.argmax(axis=0)) & (values.max(axis=0) > values.min(axis=0))
     called = list(attributes)
     return [
-        f"{number}: {called[int(row.argmax())]}" if row.any() else str(number) for number, row in enumerate(spread, 1)
+        f"{number}: {called[int(np.where(leads, row, -1).argmax())]}" if leads.any() else str(number)
+        for number, (row, leads) in enumerate(zip(values, ahead, strict=True), 1)
     ]
 
 

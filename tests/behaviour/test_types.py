@@ -160,11 +160,13 @@ def test_names_are_where_types_stand_out() -> None:
     categories = ["Meal", "Pet", "Shoes", "Snack"]
     loadings = np.array([[0.5, 0.1, 0.2, 0.2], [0.3, 0.1, 0.6, 0.0], [0.3, 0.5, 0.2, 0.0]])
     listed = {"Food": ("Meal", "Snack"), "Animals": ("Pet",), "Goods": ("Shoes", "Wallet"), "None": ("Wallet",)}
-    # the third has as little Food and Goods as anybody; the second is as little Animals as the first
     assert types.names(loadings, categories, listed) == ["1: Food", "2: Goods", "3: Animals"]
     assert types.names(loadings[:1], categories, listed) == ["1"]
     assert types.names(loadings, categories, {"None": ("Wallet",)}) == ["1", "2", "3"]
     assert types.names(np.array([[1.0, 0], [0, 1.0]]), ["a", "b"], {"X": ["a"], "Y": ["a"]}) == ["1: X", "2"]
+    # the second has more of each than the third, but leads in none; the first leads in two
+    alike = np.array([[0.5, 0.4, 0.1, 0.0], [0.4, 0.3, 0.3, 0.0], [0.2, 0.2, 0.6, 0.0]])
+    assert types.names(alike, categories, listed) == ["1: Food", "2", "3: Goods"]
 
 
 def test_every_user_on_executors_is_as_in_plain_numpy(spark: SparkSession) -> None:
