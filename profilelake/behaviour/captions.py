@@ -22,6 +22,7 @@ from scipy.stats import binomtest
 from profilelake import config
 from profilelake.behaviour import caption_lstm
 from profilelake.behaviour.features import SELFIE
+from profilelake.behaviour.tasks import plan_of
 from profilelake.training import crossval
 from udfs.caption_scores import Trained, load, probabilities, score_udf, torch_threads
 from udfs.words import words_of
@@ -339,7 +340,7 @@ def _doc2vec(spark: SparkSession, sides: DataFrame, rules: config.Selfie) -> Bas
         return Baseline("doc2vec", reason=str(error), notes=sample.notes)
     vectors = pd.DataFrame(doc2vec_vectors(sample.words, rules)).groupby(sample.users).mean()
     cell = crossval.Cell("R1 doc2vec", vectors.loc[users].to_numpy(np.float64), labels, users)
-    (score,) = crossval.evaluate(spark, [cell], _plan(rules))
+    (score,) = crossval.evaluate(spark, [cell], replace(plan_of(rules), shuffles=0))
     if score.reason is not None:
         return Baseline("doc2vec", notes=sample.notes, reason=score.reason)
     return Baseline(
@@ -351,20 +352,6 @@ def _doc2vec(spark: SparkSession, sides: DataFrame, rules: config.Selfie) -> Bas
         baseline=score.baseline,
         fold_accuracies=score.fold_accuracies,
         notes=(*sample.notes, *score.notes),
-    )
-
-
-def _plan(rules: config.Selfie) -> crossval.Plan:
-    return crossval.Plan(
-        folds=rules.folds,
-        min_rows=rules.min_users,
-        c=rules.svm_c,
-        gamma=rules.svm_gamma,
-        search=rules.search,
-        shuffles=0,
-        shuffle_rows=rules.shuffle_users,
-        exceedances=rules.exceedances,
-        seed=rules.seed,
     )
 
 

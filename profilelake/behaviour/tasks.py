@@ -23,6 +23,7 @@ from profilelake import config
 from profilelake.behaviour import published
 from profilelake.behaviour.features import KIND_OCCURRENCES, SELFIE, TENDENCIES
 from profilelake.errors import ProfilelakeError
+from profilelake.training.crossval import Plan
 
 FREQUENCY, INERTIA, SINGLENESS, ALL_MEASURES = "F", "I", "S", "measures"
 
@@ -279,6 +280,21 @@ def columns(feature_set: str, categories: Sequence[str]) -> tuple[str, ...]:
     if unknown:
         raise ProfilelakeError(f"there are no features {', '.join(unknown)}; there are {', '.join(of)}")
     return tuple(column for name in feature_set.split("+") for column in of[name])
+
+
+def plan_of(rules: config.Selfie) -> Plan:
+    """How figures of tasks are made."""
+    return Plan(
+        folds=rules.folds,
+        min_rows=rules.min_users,
+        c=rules.svm_c,
+        gamma=rules.svm_gamma,
+        search=rules.search,
+        shuffles=rules.shuffles,
+        shuffle_rows=rules.shuffle_users,
+        exceedances=rules.exceedances,
+        seed=rules.seed,
+    )
 
 
 def feature_frame(

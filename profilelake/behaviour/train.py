@@ -25,14 +25,13 @@ from profilelake.behaviour.figures import FigureRow
 from profilelake.behaviour.questions import Asked, ask
 from profilelake.behaviour.relations import EvaluationRow
 from profilelake.behaviour.results import Measured
-from profilelake.behaviour.tasks import tasks
+from profilelake.behaviour.tasks import plan_of, tasks
 from profilelake.config import Config
 from profilelake.lake import Lake
 from profilelake.ledger import Context, StageReport, skipped, stage
 from profilelake.reports import publish
 from profilelake.tables import TABLES
 from profilelake.training import crossval, splits, tracking
-from profilelake.training.crossval import Plan
 from profilelake.training.tracking import LAKE_RUN, Place, TrackedRun, Tracker, TrackingError
 
 NAME = "train_selfie"
@@ -104,22 +103,6 @@ def _digest(lake: Lake, settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rests_on, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def plan_of(config: Config) -> Plan:
-    """How figures are made."""
-    rules = config.selfie
-    return Plan(
-        folds=rules.folds,
-        min_rows=rules.min_users,
-        c=rules.svm_c,
-        gamma=rules.svm_gamma,
-        search=rules.search,
-        shuffles=rules.shuffles,
-        shuffle_rows=rules.shuffle_users,
-        exceedances=rules.exceedances,
-        seed=rules.seed,
-    )
-
-
 @dataclass(eq=False)
 class _Training:
     """One training while it runs."""
@@ -171,7 +154,9 @@ class _Training:
         took_part = [row for one, model in chosen for row in _split_rows(one, model)]
         lake.write("training_splits", lake.frame("training_splits", took_part))
         config = self.context.config
-        judged = Contest(self.context.spark, lake, tracker, measured, plan_of(config), config.mlflow.min_held_out)
+        judged = Contest(
+            self.context.spark, lake, tracker, measured, plan_of(config.selfie), config.mlflow.min_held_out
+        )
         self.live, self.said = judged.run(chosen)
 
     def _untracked(self, files: Path) -> None:
@@ -189,7 +174,7 @@ class _Training:
         spark, config = self.context.spark, self.context.config
         questions = self.asked.questions.values()
         cells = [q.cell(features) for q in questions for features in q.task.feature_sets]
-        scores = crossval.evaluate(spark, [cell for cell in cells if cell is not None], plan_of(config))
+        scores = crossval.evaluate(spark, [cell for cell in cells if cell is not None], plan_of(config.selfie))
         baselines: Sequence[captions.Baseline] = ()
         if config.selfie.captions and self.asked.questions["R1"].matrix is not None:
             lake = self.context.lake
@@ -251,7 +236,7 @@ class _Training:
             for part, found in tracker.parts(parent.run_id).items()
             if found.status == tracking.FINISHED
         }
-        plan = plan_of(self.context.config)
+        plan = plan_of(self.context.config.selfie)
         tags = {key: parent.tags[key] for key in self._tags()}
         missing = [one for one in self.made if one.cell.name not in done]
         with contest.fits(missing, plan) as fitted:

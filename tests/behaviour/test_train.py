@@ -138,7 +138,7 @@ def test_a_training_fills_its_tables_once(
     for name, question in live.asked(MADE).questions.items():
         for features in question.task.feature_sets:
             row, cell = found[name, features], question.cell(features)
-            (expected,) = live.evaluate(None, [cell], train.plan_of(given))
+            (expected,) = live.evaluate(None, [cell], tasks.plan_of(given.selfie))
             assert (row["n"], row["baseline"]) == (len(cell.y), 0.5)
             assert (row["value"], row["low"], row["high"]) == (expected.accuracy, expected.low, expected.high)
     assert found["R1", "F"]["published"] == 0.8936
