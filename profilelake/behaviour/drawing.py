@@ -10,10 +10,12 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -53,8 +55,12 @@ _TYPE_LOOKS = [(_BLUE, "o"), (_VERMILION, "s"), (_GREEN, "^"), (_PURPLE, "D"), (
 _WIDTH = 10.0  # inches
 _ROW = 0.2
 _DPI = 150
+# DejaVu has no Chinese, Japanese and Korean; of these a machine has one or none.
+_EAST_ASIAN = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans GB", "Arial Unicode MS", "Microsoft YaHei", "SimHei",
+)  # fmt: skip
 _SETTINGS: Any = {
-    "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "text.color": _INK,
     "text.parse_math": False,  # a category may be called $
@@ -108,8 +114,14 @@ def _in_few_colours(png: io.BytesIO) -> bytes:
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context({**_SETTINGS, "font.family": _fonts()}):
         yield
+
+
+@cache
+def _fonts() -> list[str]:
+    there = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _EAST_ASIAN if name in there)]
 
 
 def _page(figure: str, height: float, caption: str, width: float = _WIDTH) -> Figure:
