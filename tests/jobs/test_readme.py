@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,21 @@ def test_a_command_of_the_readme(
         out = {stage["stage"]: stage["rows_out"] for stage in summary["stages"]}
         assert (out["ingest"], out["images"], out["profiles"]) == (24, 24, 3)
         assert (tmp_path / "report" / "index.html").exists()
+
+
+def test_the_page_of_runs_and_models_opens(tmp_path: Path) -> None:
+    """README's `mlflow ui`, which ends only when somebody ends it."""
+    (said,) = re.findall(r"`(\.venv/bin/mlflow ui [^`]*)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    program, *rest = shlex.split(said.replace("data/demo/lake_mlflow", str(tmp_path)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [str(Path(sys.executable).parent / Path(program).name), *rest, "--port", str(port), "--workers", "1"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            assert any("Uvicorn running" in line or "startup complete" in line for line in server.stderr)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
+                assert b"MLflow" in page.read()
+        finally:
+            server.terminate()
