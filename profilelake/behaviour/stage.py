@@ -72,12 +72,12 @@ def run(context: Context) -> StageReport:
     listed = attributes.load(config.behaviour.attributes)
     attributes.require(config.behaviour.attributes, {*names.load(config).categories, *present})
     attributes.log_absent(listed, present)
-    counts = features.category_counts(_occurrences(lake, present), present).persist(StorageLevel.DISK_ONLY)
+    counts = features.category_counts(occurrences(lake, present), present).persist(StorageLevel.DISK_ONLY)
     try:
         counts.count()  # what follows reads it beside each other
         with ThreadPoolExecutor() as lanes:
             of_types = lanes.submit(_write_types, context, counts, fits[CATEGORIES], listed, present)
-            measured = _measures(lake, counts, fits, listed, present)
+            measured = measures(lake, counts, fits, listed, present)
             written = [lanes.submit(lake.write, *table) for table in measured.items()]
             changed = sum(each.result().changed for each in written)
             typed, warnings = of_types.result()
@@ -115,7 +115,8 @@ def _present(lake: Lake, fit_id: str) -> list[str]:
     return [row["category"] for row in rows.collect()]
 
 
-def _occurrences(lake: Lake, present: Sequence[str]) -> DataFrame:
+def occurrences(lake: Lake, present: Sequence[str]) -> DataFrame:
+    """`features.occurrences` of a lake. present: its categories by name."""
     return features.occurrences(lake.read("posts"), lake.read("post_images"), _pictures(lake, present))
 
 
@@ -142,7 +143,7 @@ def _called(lake: Lake, purpose: str, **what: SparkColumn) -> DataFrame:
     return store.assigned(lake, purpose).join(F.broadcast(clusters), on=cluster, how="inner").select("image_id", *what)
 
 
-def _measures(
+def measures(
     lake: Lake,
     counts: DataFrame,
     fits: Mapping[str, str],
@@ -250,4 +251,4 @@ def pending(lake: Lake, config: Config) -> dict[str, int]:
     fits = _fits(lake)
     if CATEGORIES not in fits:
         return {"users": 0}
-    return {"users": _occurrences(lake, _present(lake, fits[CATEGORIES])).select("user_id").distinct().count()}
+    return {"users": occurrences(lake, _present(lake, fits[CATEGORIES])).select("user_id").distinct().count()}

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from profilelake.behaviour import features
 from profilelake.behaviour import stage as behaviour
-from profilelake.config import Config
+from profilelake.clusters.refit import CATEGORIES, KINDS
 from profilelake.lake import Lake
 from tests.behaviour import planted
+from tests.lakes import FIT
 
 KEYS = {
     "user_categories": ["user_id", "category"],
@@ -42,13 +44,16 @@ def test_the_strength_is_the_correlation_of_what_is_shown_and_done(strength: flo
         assert np.corrcoef(made.shown[:, at], made.habits[:, at])[0, 1] == pytest.approx(strength, abs=0.08)
 
 
-@pytest.mark.slow
-def test_the_behaviour_stage_measures_a_planted_lake_as_the_paper_defines(lake: Lake, lake_config: Config) -> None:
+def test_a_planted_lake_is_measured_as_the_paper_defines(lake: Lake) -> None:
     made = planted.plant(12, 20)
     planted.lay_planted(lake, made)
-    assert behaviour.run(lake.spark, lake_config).rows_out == 12
+    present = sorted(set(made.pictures["category"]))
+    counts = features.category_counts(behaviour.occurrences(lake, present), present).persist()
     expected = planted.frames(made.pictures)
+    measured = behaviour.measures(
+        lake, counts, {CATEGORIES: f"{FIT}-categories", KINDS: f"{FIT}-selfie"}, planted.ATTRIBUTES, present
+    )
     for table, key in KEYS.items():
         wanted = getattr(expected, table).sort_values(key, ignore_index=True)
-        found = lake.spark.table(lake.name(table)).toPandas().sort_values(key, ignore_index=True)
+        found = measured[table].toPandas().sort_values(key, ignore_index=True)
         pd.testing.assert_frame_equal(found[wanted.columns], wanted, check_dtype=False, obj=table)
