@@ -86,6 +86,10 @@ bench-kmeans: setup ## measure k-means against what else there is; half an hour
 bench-behaviour: setup ## measure paper 1's measures against DuckDB; a quarter of an hour
 	@$(PY) -m benchmarks.behaviour $(ARGS)
 
+.PHONY: bench-interests
+bench-interests: setup ## measure how long ten million labels and tags take to become interests; ten minutes
+	@$(PY) -m benchmarks.interests $(ARGS)
+
 .PHONY: package
 package: setup ## build the wheel into dist/
 	@rm -rf build

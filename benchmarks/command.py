@@ -15,7 +15,7 @@ OUT = ROOT / "benchmarks" / "out"
 
 
 def arguments(
-    name: str, about: str | None, small: str, peer: str, argv: Sequence[str] | None, parts: Sequence[str] = ()
+    name: str, about: str | None, small: str, peer: str | None, argv: Sequence[str] | None, parts: Sequence[str] = ()
 ) -> argparse.Namespace:
     """`small`, `no_<peer>`, `out` and, of a benchmark that has parts, `only`, as they were given.
 
@@ -23,15 +23,16 @@ def arguments(
         name: of the benchmark.
         about: what --help says of it.
         small: what --small measures.
-        peer: whose environment needs the network, and which can be left out.
+        peer: whose environment needs the network, and which can be left out; None: there is none.
         argv: the arguments; None: those of this process.
         parts: that can be measured alone.
     """
     parser = argparse.ArgumentParser(prog=f"make bench-{name}", description=about)
     parser.add_argument("--small", action="store_true", help=f"{small}, one round: whether it works, not how fast")
-    parser.add_argument(
-        f"--no-{peer.lower()}", action="store_true", help=f"leave {peer} out, whose environment needs the network"
-    )
+    if peer is not None:
+        parser.add_argument(
+            f"--no-{peer.lower()}", action="store_true", help=f"leave {peer} out, whose environment needs the network"
+        )
     if parts:
         parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="measure these parts alone")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")

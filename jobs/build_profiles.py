@@ -1,4 +1,4 @@
-"""Build every user's profile: ingest, images, clusters, behaviour, profiles, report."""
+"""Build every user's profile: ingest, images, clusters, behaviour, interests, score, profiles, report."""
 
 from __future__ import annotations
 

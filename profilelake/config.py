@@ -250,6 +250,19 @@ class Behaviour(_Section):
     refit_types: bool
 
 
+class Interests(_Section):
+    provider: Literal["lexicon", "babeldomains", "babelnet"]
+    lexicon: str | None
+    senses: str | None
+    lookup: Literal["word", "synset"]
+    network: Network | None
+    min_pictures: Positive
+    min_tags: Positive
+    weighting: Literal["none", "label_score"]
+    domain_weighting: Literal["none", "log_odds"]
+    prior: Annotated[float, Field(gt=0)]
+
+
 class Selfie(_Section):
     min_occurrences: Annotated[int, Field(ge=0)]
     quarter: Annotated[int, Field(ge=2)]
@@ -314,6 +327,7 @@ class Config(_Section):
     naming: Naming
     judge: Judge
     behaviour: Behaviour
+    interests: Interests
     selfie: Selfie
     mlflow: Mlflow
     report: Report
@@ -328,6 +342,19 @@ class Config(_Section):
                 f"{PSEUDONYM_KEY_BYTES} bytes of it"
             )
         return self
+
+    @model_validator(mode="after")
+    def _interests_have_labels(self) -> Config:
+        network = self.interests.network
+        if network is not None and network not in self.images.label:
+            named = ", ".join(self.images.label) or "empty"
+            raise ValueError(f"interests.network: {network} gives no labels, images.label is {named}")
+        return self
+
+    @property
+    def interest_network(self) -> str | None:
+        """The network whose labels the profiles show; None where none gives labels."""
+        return self.interests.network or next(iter(self.images.label), None)
 
     def to_yaml(self) -> str:
         """The resolved configuration as YAML; secrets are never part of it."""

@@ -16,6 +16,7 @@ from profilelake.clusters import stage as clusters
 from profilelake.config import Config
 from profilelake.images import stage as images
 from profilelake.ingest import stage as ingest
+from profilelake.interests import stage as interests
 from profilelake.lake import open_lake
 from profilelake.profiles import stage as profiles
 from profilelake.reports import stage as report
@@ -27,6 +28,7 @@ STAGES: dict[str, ModuleType] = {
     "images": images,
     "clusters": clusters,
     "behaviour": behaviour,
+    "interests": interests,
     "score": score,
     "profiles": profiles,
     "report": report,
@@ -43,8 +45,8 @@ def check(config: Config, stages: Sequence[str]) -> None:
     """Everything that can be found wrong before Spark starts.
 
     Raises:
-        ConfigError: a missing crawl, weights that fail their checksum, a faulty conf/categories.yaml, no place to
-            keep models.
+        ConfigError: a missing crawl, weights that fail their checksum, a faulty conf/categories.yaml or
+            lexicon, no place to keep models.
     """
     for name in stages:
         checked = getattr(_module(name), "check", None)

@@ -21,6 +21,11 @@ NO_TYPE = "nothing in common with any type"
 NOT_SCORED = "no model has scored the user"
 NO_POST = "no post, only favourites"
 NO_KNOWN_LIKES = "no post with known likes"
+NO_LABEL = "no picture with a label"
+NO_TAG = "no tag"
+NO_LABEL_NO_TAG = "no picture with a label and no tag"
+FEW_PICTURES = "too few pictures that name a domain"
+FEW_TAGS = "too few tags that name a domain"
 UNKNOWN = "unknown"
 
 REASONS = frozenset(
@@ -39,6 +44,11 @@ REASONS = frozenset(
         NOT_SCORED,
         NO_POST,
         NO_KNOWN_LIKES,
+        NO_LABEL,
+        NO_TAG,
+        NO_LABEL_NO_TAG,
+        FEW_PICTURES,
+        FEW_TAGS,
         UNKNOWN,
     }
 )

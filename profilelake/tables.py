@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 
 # Added tables and nullable columns raise the minor and are applied when a lake is opened; everything else raises the
 # major and names its migration.
-FORMAT = (1, 1)
+FORMAT = (1, 2)
 FORMAT_PROPERTY = "profilelake.format"
 
 Kind = Literal["append", "upsert", "replace"]
@@ -105,6 +105,8 @@ MISSING = Column(
     "Why values of this row are NULL, by column, sorted; empty when none is.",
 )
 FIT_ID = Column("fit_id", "string", "The fit of the categories that the row rests on (cluster_fits.fit_id).")
+_BASIS = _required("basis", "string", "tags, or the network whose labels name the domains.")
+_OF_WHOSE_POSTS = _required("relation", "string", "posted or favourite: which of the user's posts count.")
 _BOX = "struct<x: double, y: double, width: double, height: double, score: double>"
 
 _TABLES = (
@@ -529,6 +531,75 @@ _TABLES = (
         checks={"is_a_probability": "probability BETWEEN 0 AND 1"},
     ),
     Table(
+        "interest_words",
+        "Every tag that posts have and every label that networks gave, with its domains, or with what left it out.",
+        key=("kind", "word"),
+        kind="replace",
+        columns=(
+            _required("kind", "string", "tag or label."),
+            _required(
+                "word",
+                "string",
+                "As it was written; of a tag with more than 128 characters as many and an ellipsis.",
+            ),
+            _required(
+                "domains", "array<string>", "Domains of its key senses, in the order of its parts; [] when dropped."
+            ),
+            _required("rule", "string", "kept, or the rule that dropped it; docs/interests.md explains each."),
+            _required(
+                "occurrences", "bigint", "Posts and favourites with the tag, pictures with the label by networks."
+            ),
+            _required("lexicon", "string", "Digest of the lexicon and the lists that decided."),
+            RUN_ID,
+        ),
+        checks={
+            "kind_is_known": "kind IN ('tag', 'label')",
+            "rule_is_known": "rule IN ('kept', 'blank', 'too_long', 'camera', 'technique', 'picture_type', 'colour', "
+            "'stop_word', 'not_in_lexicon', 'no_domain')",
+        },
+    ),
+    Table(
+        "user_interests",
+        "The domains that a user's pictures and tags name (paper 2, section 3). Ranks 1 to 5 are the profile.",
+        key=("user_id", "relation", "basis", "domain"),
+        kind="replace",
+        cluster_by=("user_id",),
+        columns=(
+            _required("user_id", "string", "The user."),
+            _OF_WHOSE_POSTS,
+            _BASIS,
+            _required("domain", "string", "One of the 34 domains (conf/domains.yaml)."),
+            _required(
+                "occurrences",
+                "bigint",
+                "Pictures whose best label names it, repeats counted, or tags that do. 0: only lesser labels do "
+                "(interests.weighting).",
+            ),
+            _required(
+                "score", "double", "What ranks: occurrences, or what interests.weighting and the like make of them."
+            ),
+            _required("rank", "int", "From 1, the highest score first, by name on ties."),
+            RUN_ID,
+        ),
+        checks={"rank_from_1": "rank >= 1", "occurrences_not_negative": "occurrences >= 0"},
+    ),
+    Table(
+        "user_interest_evidence",
+        "What a user's interests rest on: a row for every basis that the user has anything of.",
+        key=("user_id", "relation", "basis"),
+        kind="replace",
+        cluster_by=("user_id",),
+        columns=(
+            _required("user_id", "string", "The user."),
+            _OF_WHOSE_POSTS,
+            _BASIS,
+            _required("given", "bigint", "Pictures with a label of the network, repeats counted, or tags."),
+            _required("named", "bigint", "Those of them that name a domain; 0 where none does."),
+            RUN_ID,
+        ),
+        checks={"named_are_given": "named BETWEEN 0 AND given"},
+    ),
+    Table(
         "training_splits",
         "Who took part in a training, by user: never compared, so that a later training knows whom no model has seen.",
         key=("model", "mlflow_run_id", "user_id"),
@@ -666,6 +737,9 @@ _TABLES = (
             ),
             Column("interests_network", "string", "Whose labels the picture domains rest on."),
             Column("interests_images", "bigint", "Evidence: pictures that name a domain."),
+            Column("interests_tags", "bigint", "Evidence: tags that name a domain."),
+            Column("interests_overlap", "int", "Top domains that pictures and tags have in common, 0 to 5."),
+            Column("interests_relation", "string", "posted or favourite: which of the user's posts interests rest on."),
             Column(
                 "preference_categories",
                 "array<struct<category: string, images: bigint, fit_id: string>>",

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.ids import ids_of, numbered
 from profilelake.behaviour.published import TABLE_1, TABLE_3
 
 _SEED = 1
@@ -68,12 +69,12 @@ def made(posts: int) -> dict[str, pa.Table]:
     main = _drawn(rng, tastes, owner)
     at = post_of[shown_first]
     category = np.where(rng.random(len(at)) < 0.55, main[at], _drawn(rng, tastes, owner[at]))
-    ids = _ids(rng, len(category))
-    post_ids = _numbered("bench:p", posts)
+    ids = ids_of(rng, len(category))
+    post_ids = numbered("bench:p", posts)
     relation = np.where(rng.random(posts) < _FAVOURITES, "favourite", "posted")
     return {
         "posts": pa.table(
-            {"post_id": post_ids, "user_id": _numbered("bench:u", users).take(owner), "relation": relation}
+            {"post_id": post_ids, "user_id": numbered("bench:u", users).take(owner), "relation": relation}
         ),
         "post_images": pa.table(
             {"post_id": post_ids.take(post_of), "position": position.astype("i4"), "image_id": ids.take(image_of)}
@@ -129,20 +130,6 @@ def _drawn(rng: np.random.Generator, tastes: Floats, user: Ints) -> Ints:
     ]
     # a sum of shares may end a little below 1
     return np.asarray(np.minimum(np.concatenate(found), len(CATEGORIES) - 1))
-
-
-def _ids(rng: np.random.Generator, n: int) -> pa.StringArray:
-    """As sha256 prints: 64 hexadecimal digits each."""
-    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
-    drawn = rng.integers(0, 256, (n, 32), np.uint8)
-    text = digits[np.stack([drawn >> 4, drawn & 15], axis=-1)]
-    offsets = np.arange(0, 64 * n + 1, 64, dtype=np.int32)
-    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(text.tobytes()))
-
-
-def _numbered(prefix: str, n: int) -> pa.StringArray:
-    """<prefix>0000000, and so on."""
-    return pa.array(np.char.add(prefix, np.char.zfill(np.arange(n).astype(str), 7)))
 
 
 def _clusters(rng: np.random.Generator, ids: pa.StringArray, category: Ints) -> pa.Table:

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import resource
-import shutil
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks import lakes
 from benchmarks.asked import Answer, Request, answer_with
 from benchmarks.behaviour.data import SAME
 from benchmarks.behaviour.definitions import INPUTS, RESULTS, statements
+from benchmarks.lakes import held_run, taken_in
 
-_FILES = 4  # of a table of the lake
 _EVERY = 0.5  # seconds between two looks at the driver's memory
 
 
 def lay(request: Request) -> Answer:
-    """Lay the crawl's Parquet files down as a lake's tables, past `Lake.write`, which is not what is measured."""
-    from pyspark.sql import functions as F
-
-    from profilelake.lake import open_lake
-    from profilelake.tables import TABLES
-
-    lake_path = Path(request["lake"])
-    with tempfile.TemporaryDirectory(dir=lake_path.parent) as scratch:
-        unfinished = Path(scratch) / "lake"
-        with _spark(request, unfinished) as (spark, config):
-            lake = open_lake(spark, config, run_id="bench")
-            for table, same in SAME.items():
-                rows = spark.read.parquet(str(Path(request["crawl"]) / f"{table}.parquet"))
-                same = {**dict.fromkeys(TABLES[table].schema.names, "NULL"), **same, "run_id": "'bench'"}
-                made = [
-                    (F.col(c.name) if c.name in rows.columns else F.expr(same[c.name])).cast(c.type).alias(c.name)
-                    for c in TABLES[table].columns
-                ]
-                laid = rows.select(made).repartition(_FILES)
-                laid.write.format("delta").mode("append").saveAsTable(lake.name(table))
-        unfinished.rename(lake_path)
-    return {}
+    """Lay the crawl's Parquet files down as a lake's tables."""
+    return lakes.lay(request, SAME)
 
 
 def stage(request: Request) -> Answer:
@@ -53,8 +31,8 @@ def stage(request: Request) -> Answer:
     """
     from profilelake.behaviour import stage as behaviour
 
-    with _run(request) as run:
-        with _peak(run.spark) if request.get("memory") else _unwatched() as peak, _taken() as taken:
+    with held_run(request) as run:
+        with _peak(run.spark) if request.get("memory") else _unwatched() as peak, taken_in() as taken:
             report = behaviour.run(run.spark, run.config)
         if request.get("results"):
             for name in RESULTS:
@@ -72,13 +50,13 @@ def frames(request: Request) -> Answer:
         rows.write.format("noop").mode("overwrite").save()
         return WriteResult()
 
-    with _run(request) as run, ExitStack() as stack:
+    with held_run(request) as run, ExitStack() as stack:
         stack.enter_context(patch.object(Lake, "write", evaluated))
         if not request["types"]:
             stack.enter_context(patch.object(behaviour, "_write_types", lambda *_: (0, [])))
         # past what enters the stage in the ledger, which misses the rows
         work = behaviour.run.__wrapped__  # type: ignore[attr-defined]
-        with _taken() as taken:
+        with taken_in() as taken:
             work(Context(run.spark, run.config, run.lake, run.run_id, behaviour.NAME))
     return taken
 
@@ -97,7 +75,7 @@ def duckdb(request: Request) -> Answer:
     db.execute("CREATE TABLE attributes (attribute VARCHAR, category VARCHAR)")
     listed = [[attribute, name] for attribute, names in request["attributes"].items() for name in names]
     db.executemany("INSERT INTO attributes VALUES (?, ?)", listed)
-    with _taken() as taken:
+    with taken_in() as taken:
         for statement in statements():
             db.execute(statement)
     if request.get("results"):
@@ -109,62 +87,6 @@ def duckdb(request: Request) -> Answer:
 
 
 CASES: Mapping[str, Callable[[Request], Answer]] = {"lay": lay, "stage": stage, "frames": frames, "duckdb": duckdb}
-
-
-@contextmanager
-def _run(request: Request) -> Iterator[Any]:
-    """A run that holds a lake of its own."""
-    from profilelake import ledger
-
-    with _copy(request) as lake, _spark(request, lake) as (spark, config), ledger.run(spark, config, "bench") as run:
-        yield run
-
-
-@contextmanager
-def _copy(request: Request) -> Iterator[Path]:
-    """A lake of its own for one measurement. Data files, which nothing changes, are links."""
-
-    def laid(source: str, target: str) -> None:
-        if source.endswith(".parquet") and "_delta_log" not in source:
-            Path(target).hardlink_to(source)
-        else:
-            shutil.copy2(source, target)
-
-    whole = Path(request["lake"])
-    with tempfile.TemporaryDirectory(prefix="bench-behaviour-", dir=whole.parent) as scratch:
-        yield Path(shutil.copytree(whole, Path(scratch) / "lake", copy_function=laid))
-
-
-@contextmanager
-def _spark(request: Request, lake: Path) -> Iterator[tuple[Any, Any]]:
-    from profilelake import config as configuration
-    from profilelake.session import session
-
-    config = configuration.load(arguments=[f"spark.master={request['master']}", f"lake.path={lake}"])
-    with session(config, "bench-behaviour") as spark:
-        yield spark, config
-
-
-@contextmanager
-def _taken() -> Iterator[Answer]:
-    """By the clock, and of processors by this process and all that it started: what of the clock was another's."""
-    taken: Answer = {}
-    began, spent = time.perf_counter(), _spent()
-    yield taken
-    taken |= {"seconds": time.perf_counter() - began, "processor_seconds": _spent() - spent}
-
-
-def _spent() -> float:
-    import psutil
-
-    me, spent = psutil.Process(), 0.0
-    for process in (me, *me.children(recursive=True)):
-        try:
-            # with those of its children that have ended
-            spent += sum(process.cpu_times()[:4])
-        except psutil.NoSuchProcess:  # its parent has its seconds now
-            continue
-    return spent
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 from profilelake.errors import ConfigError
 from profilelake.interests import wordnet
 from profilelake.interests.domains import Domains
-from profilelake.interests.words import fold
+from udfs.interests.words import fold
 
 _SYNSET = re.compile(r"(?:(bn):(\d{8})([nvar])|(?:wn:)?(\d{8})-?([nvars]))")
 _SCORE = re.compile(r"\d*\.?\d+([eE]-?\d+)?\*?|\*|-")

@@ -32,7 +32,7 @@ from typing import Any
 from profilelake.errors import ConfigError, ProfilelakeError
 from profilelake.interests import lexicon
 from profilelake.interests.domains import Domains
-from profilelake.interests.words import fold
+from udfs.interests.words import fold
 
 log = logging.getLogger("profilelake.interests")
 

@@ -34,7 +34,7 @@ from profilelake.interests import lexicon
 from profilelake.interests.domains import SEPARATOR, Domains, domains
 from profilelake.interests.wordnet import KEY_SHARE, WordNet
 from profilelake.interests.wordnet import read as read_wordnet
-from profilelake.interests.words import fold
+from udfs.interests.words import fold
 
 MAX_DOMAINS = 3
 NONE = "none"

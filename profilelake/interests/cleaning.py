@@ -1,39 +1,25 @@
 """What is left out of labels and tags, and by which rule (paper 2, section 3): one cleaning for both.
 
-In order: folding (`words.fold`), the reviewed lists on the whole text, the lexicon on the whole text, then the longest
-parts from the left, each through the lists and the lexicon. The lists come before the lexicon only to tell a better
-rule: what they hold is left out either way. The work is a row a distinct word, in plain Python; a stage joins the rows
-to the tags of its users.
+How a word is looked up and dropped is in `udfs.interests.cleaning`; here are the reviewed lists, and the rows of words
+that the driver has, such as ImageNet's labels. The work is a row a distinct word, in plain Python; a stage joins the
+rows to the tags of its users.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from profilelake import yamlfile
+from profilelake import __version__, yamlfile
 from profilelake.config import conf_dir
 from profilelake.errors import ConfigError
 from profilelake.images.classes import imagenet_labels
-from profilelake.interests.lexicon import Lexicon, split
-from profilelake.interests.words import fold
-
-KEPT = "kept"
-BLANK = "blank"
-TOO_LONG = "too_long"
-NOT_IN_LEXICON = "not_in_lexicon"
-NO_DOMAIN = "no_domain"
-LISTED = ("camera", "technique", "picture_type", "colour", "stop_word")
-
-# What became of a word; all but the first mean that it was dropped.
-RULES = (KEPT, BLANK, TOO_LONG, *LISTED, NOT_IN_LEXICON, NO_DOMAIN)
-
-# Longer texts are no tags: nothing in the lexicon is half as long.
-MAX_LENGTH = 128
+from udfs.interests.cleaning import KEPT, LISTED, NO_DOMAIN, Cleaner, Lists, Row
+from udfs.interests.lexicon import Lexicon
+from udfs.interests.words import fold
 
 
 class _List(yamlfile.Strict):
@@ -47,35 +33,6 @@ class _File(yamlfile.Strict):
     picture_type: _List
     colour: _List
     stop_word: _List
-
-
-class Row(NamedTuple):
-    """What became of one word: its domains, each once, in the order of its parts; () unless the rule is `kept`."""
-
-    word: str
-    domains: tuple[str, ...]
-    rule: str
-
-
-@dataclass(frozen=True)
-class Lists:
-    """The reviewed lists.
-
-    Attributes:
-        words: by listed word, its code.
-        patterns: a code, and the pattern of words that it covers.
-    """
-
-    words: Mapping[str, str]
-    patterns: tuple[tuple[str, re.Pattern[str]], ...]
-
-    @functools.cached_property
-    def longest(self) -> int:
-        return max((word.count(" ") + 1 for word in self.words), default=0)
-
-    def pattern_code(self, word: str) -> str | None:
-        """The code of the first pattern that covers a folded word."""
-        return next((code for code, pattern in self.patterns if pattern.fullmatch(word)), None)
 
 
 @functools.cache
@@ -125,7 +82,7 @@ def rows(words: Iterable[str | None], lexicon: Lexicon, lists: Lists | None = No
         lexicon: what knows their domains.
         lists: what is left out; the packaged lists by default.
     """
-    cleaner = _Cleaner(lexicon, lists or packaged())
+    cleaner = Cleaner(lexicon, lists or packaged())
     for word in words:
         yield cleaner.row(word or "")
 
@@ -156,41 +113,18 @@ def label_rows(lexicon: Lexicon, lookup: str = "word", lists: Lists | None = Non
     ]
 
 
-class _Cleaner:
-    def __init__(self, lexicon: Lexicon, lists: Lists) -> None:
-        self._lexicon = lexicon
-        self._lists = lists
-        self._longest = max(lexicon.longest, lists.longest)
-
-    def row(self, word: str) -> Row:
-        if len(word) > MAX_LENGTH:
-            return Row(word, (), BLANK if not word.strip() else TOO_LONG)
-        folded = fold(word)
-        if not folded:
-            return Row(word, (), BLANK)
-        domains: dict[str, None] = {}
-        dropped: list[str] = []
-        for part, written in split(folded, self._find, self._longest):
-            code = self._code(written)
-            if code is not None:
-                dropped.append(code)
-            elif self._lexicon.entries[part]:
-                domains.update(dict.fromkeys(self._lexicon.entries[part]))
-            else:
-                dropped.append(NO_DOMAIN)
-        if domains:
-            return Row(word, tuple(domains), KEPT)
-        return Row(word, (), dropped[0] if dropped else NOT_IN_LEXICON)
-
-    def _find(self, written: str) -> str | None:
-        return written if self._code(written) is not None else self._lexicon.find(written)
-
-    def _code(self, written: str) -> str | None:
-        """The code of a folded text that is listed. A listed word covers its plural, unless that is a word of its own:
-        `blues` are no colours. A pattern covers what is no phrase of the lexicon: `canon law` is no camera."""
-        words, entries = self._lists.words, self._lexicon.entries
-        if written in words:
-            return words[written]
-        if written.endswith("s") and written not in entries and written[:-1] in words:
-            return words[written[:-1]]
-        return None if " " in written and written in entries else self._lists.pattern_code(written)
+def digest(lexicon: Lexicon, lists: Lists | None = None) -> str:
+    """What decides of a word, in 16 hexadecimal digits: another lexicon, other lists or another version of this code
+    have another one."""
+    lists = lists or packaged()
+    told = hashlib.sha256(__version__.encode())
+    parts: tuple[Iterable[tuple[object, object]], ...] = (
+        sorted(lexicon.entries.items()),
+        sorted(lexicon.irregular.items()),
+        enumerate(lexicon.classes),
+        sorted(lists.words.items()),
+        ((code, pattern.pattern) for code, pattern in lists.patterns),
+    )
+    for part in parts:
+        told.update(repr(list(part)).encode())
+    return told.hexdigest()[:16]

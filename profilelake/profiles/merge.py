@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from profilelake.interests import profile as interests
 from profilelake.reasons import (
     NO_CATEGORY,
     NO_KNOWN_LIKES,
@@ -126,8 +127,10 @@ def profiles(
     user_types: DataFrame,
     user_attributes: DataFrame,
     behaviour_scores: DataFrame,
+    user_interests: DataFrame,
     *,
     behaviour_has_run: bool,
+    interests_have_run: bool,
     score_has_run: bool,
     profiled_at: Column,
 ) -> DataFrame:
@@ -139,8 +142,10 @@ def profiles(
         user_categories, user_features, selfie_measures, user_attributes: the tables.
         user_types: as `types` returns them.
         behaviour_scores: the view behaviour_scores_current.
+        user_interests: as `interests.profiles` returns them.
         behaviour_has_run: whether the stage that fills these tables was ever done: without a row in them a user then
             has no categorised picture.
+        interests_have_run: whether the stage that finds interests was ever done.
         score_has_run: whether the stage that scores was ever done.
         profiled_at: timestamp of the rows.
 
@@ -161,17 +166,18 @@ def profiles(
             on="user_id",
             how="left",
         )
+        .join(user_interests, on="user_id", how="left")
         .na.fill(0, ["posts", "favourites", "images", "known_likes"])
         .withColumn("profiled_at", profiled_at)
     )
     unfilled = {c.name: c.type for c in PROFILE.columns if c.name not in {*joined.columns, "missing", "run_id"}}
     wide = joined.withColumns({name: F.lit(None).cast(type_) for name, type_ in unfilled.items()})
-    return wide.withColumn("missing", missing(_reasons(behaviour_has_run, score_has_run))).select(
+    return wide.withColumn("missing", missing(_reasons(behaviour_has_run, interests_have_run, score_has_run))).select(
         [c.name for c in PROFILE.columns if c.name != "run_id"]
     )
 
 
-def _reasons(behaviour_has_run: bool, score_has_run: bool) -> dict[str, Column]:
+def _reasons(behaviour_has_run: bool, interests_have_run: bool, score_has_run: bool) -> dict[str, Column]:
     """Why each column of a profile is NULL, where it is."""
     no_post = F.when(F.col("posts") == 0, F.lit(NO_POST))
     known = {
@@ -185,6 +191,8 @@ def _reasons(behaviour_has_run: bool, score_has_run: bool) -> dict[str, Column]:
     known |= dict.fromkeys((*FROM_CATEGORIES, ATTRIBUTES), unmeasured)
     unscored = F.when(F.col("features_missing").isNull(), unmeasured).otherwise(F.lit(NOT_SCORED))
     known[SCORES] = unscored if score_has_run else F.lit(STAGE_NOT_RUN)
+    if interests_have_run:
+        known |= interests.reasons()
     rooms = {"features": FROM_FEATURES, "selfie": FROM_SELFIE_MEASURES, "types": FROM_TYPES}
     for prefix, columns in rooms.items():
         known |= {

@@ -29,6 +29,8 @@ _EXAMPLES = 3
 _USER_PICTURES = 6
 # Users who have pictures at all: those of 150 weigh 3 MB.
 _PICTURED_USERS = 150
+# Users whose interests have an example picture each.
+_INTERESTED_USERS = 40
 # Pictures that a page holds at most, before its weight is looked at.
 _SHEET_PICTURES = 1_500
 _QUERIES = 4  # at a time: they wait for files more than for the processor
@@ -36,7 +38,9 @@ _QUERIES = 4  # at a time: they wait for files more than for the processor
 
 @dataclass(frozen=True)
 class Numbers:
-    """Counts over the whole lake. `faces` and `with_faces` are None where no detector has run."""
+    """Counts over the whole lake. `faces` and `with_faces` are None where no detector has run; `with_interests` are
+    profiles with interests from pictures or from tags, `mean_overlap` how many of five those have in common that have
+    both, None where none has."""
 
     users: int = 0
     posts: int = 0
@@ -48,6 +52,9 @@ class Numbers:
     profiles: int = 0
     profiles_without_category: int = 0
     profiles_with_few: int = 0
+    with_interests: int = 0
+    with_both_interests: int = 0
+    mean_overlap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,21 @@ class Habits:
 
 
 @dataclass(frozen=True)
+class Interests:
+    """What paper 2 says of a user: (domain, occurrences) from pictures and from tags, best first, empty where there
+    are too few; how many of either name a domain; what both have in common; (domain, image id) examples."""
+
+    relation: str
+    network: str | None
+    pictures: Sequence[tuple[str, int]]
+    tags: Sequence[tuple[str, int]]
+    images: int | None
+    named_tags: int | None
+    overlap: int | None
+    examples: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
 class User:
     """A shown user. `mix` is most frequent first and empty without a categorised picture; `pictures` are
     (category, image id); `missing` says why values are unknown, as (column, reason)."""
@@ -169,6 +191,7 @@ class User:
     missing: Sequence[tuple[str, str]]
     pictures: Sequence[tuple[str, str]] = ()
     habits: Habits | None = None
+    interests: Interests | None = None
 
 
 @dataclass(frozen=True)
@@ -269,6 +292,9 @@ def _numbers(lake: Lake) -> Numbers:
             F.count("*").alias("all"),
             F.count_if(F.coalesce(evidence, F.lit(0)) == 0).alias("none"),
             F.count_if((evidence > 0) & (evidence < FEW)).alias("few"),
+            F.count(F.coalesce("interests_from_pictures", "interests_from_tags")).alias("interested"),
+            F.count("interests_overlap").alias("compared"),
+            F.avg("interests_overlap").alias("overlap"),
         )
         .collect()[0]
     )
@@ -283,6 +309,9 @@ def _numbers(lake: Lake) -> Numbers:
         profiles=profiles["all"],
         profiles_without_category=profiles["none"],
         profiles_with_few=profiles["few"],
+        with_interests=profiles["interested"],
+        with_both_interests=profiles["compared"],
+        mean_overlap=profiles["overlap"],
     )
 
 
@@ -469,10 +498,11 @@ def _users(lake: Lake, shown: int) -> list[User]:
             selfie_occurrences=row["behaviour_selfie_occurrences"],
             missing=tuple((m["column"], m["reason"]) for m in row["missing"] or ()),
             habits=_habits(row),
+            interests=_interests(row),
         )
         for row in rows
     ]
-    return _with_pictures(lake, users)
+    return _with_examples(lake, _with_pictures(lake, users))
 
 
 def _habits(row: Row) -> Habits | None:
@@ -488,6 +518,25 @@ def _habits(row: Row) -> Habits | None:
     )
     known = found.type or found.attributes or found.scores or any(value is not None for _, value in found.measures)
     return found if known else None
+
+
+def _interests(row: Row) -> Interests | None:
+    """None for a user who has neither interests from pictures nor from tags."""
+    pictures, tags = (
+        tuple((entry["domain"], entry["occurrences"]) for entry in row[name] or ())
+        for name in ("interests_from_pictures", "interests_from_tags")
+    )
+    if not pictures and not tags:
+        return None
+    return Interests(
+        relation=row["interests_relation"],
+        network=row["interests_network"],
+        pictures=pictures,
+        tags=tags,
+        images=row["interests_images"],
+        named_tags=row["interests_tags"],
+        overlap=row["interests_overlap"],
+    )
 
 
 def _selfies(lake: Lake) -> Selfies | None:
@@ -574,3 +623,50 @@ def _with_pictures(lake: Lake, users: Sequence[User]) -> list[User]:
         )
         for user in users
     ]
+
+
+def _with_examples(lake: Lake, users: Sequence[User]) -> list[User]:
+    """The first users who have interests, with the picture of each of their domains that its network is surest of.
+
+    One aggregate over these users' pictures, as in `_with_pictures`.
+    """
+    wanted = [user.user_id for user in users if user.interests and user.interests.pictures][:_INTERESTED_USERS]
+    if not wanted:
+        return list(users)
+    shown = (
+        lake.read("user_profiles")
+        .where(F.col("user_id").isin(wanted))
+        .select(
+            "user_id",
+            F.col("interests_relation").alias("relation"),
+            F.col("interests_network").alias("network"),
+            F.explode(F.transform("interests_from_pictures", lambda entry: entry["domain"])).alias("domain"),
+        )
+    )
+    named = (
+        lake.read("interest_words")
+        .where("kind = 'label'")
+        .select(F.col("word").alias("label"), F.explode("domains").alias("domain"))
+    )
+    labels = lake.read("image_labels").where("rank = 1").select("image_id", "network", "label", "score")
+    rows = (
+        lake.read("posts")
+        .where(F.col("user_id").isin(wanted))
+        .select("post_id", "user_id", "relation")
+        .join(lake.read("post_images").select("post_id", "image_id"), on="post_id", how="inner")
+        .join(labels, on="image_id", how="inner")
+        .join(named, on="label", how="inner")
+        .join(shown, on=["user_id", "relation", "network", "domain"], how="inner")
+        .groupBy("user_id", "domain")
+        .agg(F.max_by("image_id", F.struct("score", "image_id")).alias("image_id"))
+        .collect()
+    )
+    surest = {(row["user_id"], row["domain"]): row["image_id"] for row in rows}
+    return [replace(user, interests=_shown_by(user, surest)) for user in users]
+
+
+def _shown_by(user: User, surest: Mapping[tuple[str, str], str]) -> Interests | None:
+    if user.interests is None:
+        return None
+    found = [(domain, surest.get((user.user_id, domain))) for domain, _ in user.interests.pictures]
+    return replace(user.interests, examples=tuple((domain, image_id) for domain, image_id in found if image_id))

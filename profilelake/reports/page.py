@@ -26,8 +26,9 @@ from profilelake.reports.facts import FEW, Category, Facts, Habits, Selfies, Use
 MAX_BYTES = 8_000_000
 # Side of a thumbnail in pixels.
 SIDE = 112
-# JPEG bytes that the contact sheets, then the users' pictures may take; as base64 they are a third more.
-_SHEET_BYTES, _USER_BYTES = 3_200_000, 1_800_000
+# JPEG bytes that the contact sheets, the users' pictures, then those of their interests may take; as base64 they are a
+# third more.
+_SHEET_BYTES, _USER_BYTES, _INTEREST_BYTES = 2_900_000, 1_500_000, 700_000
 _HERO = 14
 _BAR = 12  # categories in a user's bar; the rest is one part
 _LISTED = 10  # categories in a user's list
@@ -102,7 +103,8 @@ def wanted(facts: Facts) -> list[str]:
     kinds = facts.selfies.kinds.values() if facts.selfies else ()
     selfies = (image_id for ids in kinds for image_id in ids[:_KIND_PICTURES])
     own = (image_id for user in facts.users for _, image_id in user.pictures)
-    return list(dict.fromkeys([*sheets, *selfies, *own]))
+    interests = (image_id for user in facts.users if user.interests for _, image_id in user.interests.examples)
+    return list(dict.fromkeys([*sheets, *selfies, *own, *interests]))
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,13 @@ def _render(facts: Facts, thumbnails: Mapping[str, bytes], drawn: Sequence[_Plot
     looks = list(dict.fromkeys(paints.values()))
     look = {name: f"c{looks.index(paint)}" for name, paint in paints.items()}
     sheets, heroes = _sheets(facts.categories, thumbnails, int(_SHEET_BYTES * scale))
-    pictures = _user_pictures(facts.users, thumbnails, int(_USER_BYTES * scale))
+    pictures = _user_pictures(((u.user_id, u.pictures) for u in facts.users), thumbnails, int(_USER_BYTES * scale))
+    interested = [user for user in facts.users if user.interests]
+    examples = _user_pictures(
+        ((user.user_id, user.interests.examples) for user in interested if user.interests),
+        thumbnails,
+        int(_INTEREST_BYTES * scale),
+    )
     kinds = _kinds(facts.selfies, thumbnails) if scale else {}
     mix = _mix(facts.categories, look)
     script = _ENVIRONMENT.get_template("report.js.j2").render()
@@ -169,6 +177,8 @@ def _render(facts: Facts, thumbnails: Mapping[str, bytes], drawn: Sequence[_Plot
         strip_from=_STRIP_FROM,
         side=SIDE,
         rows=[_row(user, look, pictures) for user in facts.users],
+        interests=[_interest_row(user, examples) for user in interested],
+        interests_text=_interests_text(facts),
         few=FEW,
         few_shown=any(0 < user.occurrences < FEW for user in facts.users),
         users_text=_users_text(facts),
@@ -240,17 +250,21 @@ def _sheets(
 
 
 def _user_pictures(
-    users: Sequence[User], thumbnails: Mapping[str, bytes], budget: int
+    users: Iterable[tuple[str, Sequence[tuple[str, str]]]], thumbnails: Mapping[str, bytes], budget: int
 ) -> dict[str, list[tuple[str, str]]]:
-    """(category, data URI) of users' pictures, from the first user down until the budget is spent."""
+    """By user id (what, data URI) of the pictures, from the first user down until the budget is spent.
+
+    Args:
+        users: user id, and (what, image id) of each picture.
+    """
     kept: dict[str, list[tuple[str, str]]] = {}
-    for user in users:
-        found = [(category, thumbnails[image_id]) for category, image_id in user.pictures if image_id in thumbnails]
+    for user_id, pictures in users:
+        found = [(what, thumbnails[image_id]) for what, image_id in pictures if image_id in thumbnails]
         weight = sum(len(jpeg) for _, jpeg in found)
         if weight > budget:
             break
         budget -= weight
-        kept[user.user_id] = [(category, _uri(jpeg)) for category, jpeg in found]
+        kept[user_id] = [(what, _uri(jpeg)) for what, jpeg in found]
     return kept
 
 
@@ -320,6 +334,71 @@ def _habits_said(habits: Habits) -> list[tuple[str, str]]:
 def _lover(task: str) -> str:
     """What somebody on the positive side of a task is called."""
     return _LOVERS.get(task, f"fond of {task.removeprefix('R7_')}")
+
+
+@dataclass(frozen=True)
+class _Domain:
+    """A domain of a user: how many pictures or tags name it, whether it is in the other five too."""
+
+    name: str
+    occurrences: int
+    common: bool
+
+
+@dataclass(frozen=True)
+class _InterestRow:
+    """A user's interests: the domains of pictures and of tags, or why there are none, and pictures of the former."""
+
+    name: str
+    user_id: str
+    posts: str
+    pictures: Sequence[_Domain]
+    tags: Sequence[_Domain]
+    no_pictures: str
+    no_tags: str
+    images: int | None
+    named_tags: int | None
+    overlap: int | None
+    examples: Sequence[tuple[str, str]]
+
+
+def _interest_row(user: User, examples: Mapping[str, list[tuple[str, str]]]) -> _InterestRow:
+    of = user.interests
+    assert of is not None
+    why = dict(user.missing)
+    common = {domain for domain, _ in of.pictures} & {domain for domain, _ in of.tags}
+    pictures, tags = (
+        [_Domain(domain, occurrences, domain in common) for domain, occurrences in found]
+        for found in (of.pictures, of.tags)
+    )
+    return _InterestRow(
+        name=user.name or user.user_id,
+        user_id=user.user_id,
+        posts="favourites" if of.relation == "favourite" else "own posts",
+        pictures=pictures,
+        tags=tags,
+        no_pictures=why.get("interests_from_pictures", ""),
+        no_tags=why.get("interests_from_tags", ""),
+        images=of.images,
+        named_tags=of.named_tags,
+        overlap=of.overlap,
+        examples=examples.get(user.user_id, ()),
+    )
+
+
+def _interests_text(facts: Facts) -> str:
+    numbers = facts.numbers
+    networks = sorted({u.interests.network for u in facts.users if u.interests and u.interests.network})
+    named = f", as {' and '.join(networks)} names it" if networks else ""
+    text = (
+        f"What is in a user's pictures{named}, and what the tags say, by the 34 domains of paper 2: the five of each "
+        f"that occur most, with how many pictures or tags name them. "
+        f"{_plural(numbers.with_interests, 'profile has', 'profiles have')} interests"
+    )
+    if numbers.mean_overlap is None:
+        return f"{text}; none has them from both."
+    both = _plural(numbers.with_both_interests, "has", "have")
+    return f"{text}, {both} them from both: on average {numbers.mean_overlap:.1f} of five domains are the same."
 
 
 def _sentence(parts: Iterable[_Part]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from profilelake.config import conf_dir
 from profilelake.errors import ConfigError
 from profilelake.images.classes import imagenet_labels
 from profilelake.interests import cleaning, lexicon
-from profilelake.interests.cleaning import RULES, Lists, Row
-from profilelake.interests.lexicon import Lexicon
-from profilelake.interests.words import fold
+from udfs.interests.cleaning import LISTED, RULES, Lists, Row
+from udfs.interests.lexicon import Lexicon
+from udfs.interests.words import fold
 
 # ImageNet's labels that the lists take, reviewed: what a photographer means by them is the camera, not the interest.
 TAKEN = {
@@ -145,7 +146,7 @@ def test_random_tags_against_the_rules_written_again() -> None:
 def test_the_lists_hold_nothing_twice_and_every_pattern_works() -> None:
     lists = cleaning.packaged()
     assert all(word == fold(word) for word in lists.words)
-    assert set(lists.words.values()) == set(cleaning.LISTED)
+    assert set(lists.words.values()) == set(LISTED)
     assert len(lists.words) > 600
 
 
@@ -167,3 +168,22 @@ def test_wrong_lists_are_told(tmp_path: Path, change: dict[str, object], said: s
     path.write_text(yaml.safe_dump({**content, **change}), encoding="utf-8")
     with pytest.raises(ConfigError, match=said):
         cleaning.read(path)
+
+
+def test_the_digest_tells_lexicons_and_lists_apart(packaged: Lexicon, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Lexicon("a test", {"dog": ("animals",), "cat": ("animals",)})
+    lists = Lists({"red": "colour"}, (("camera", re.compile("d7000")),))
+    changed = [
+        cleaning.digest(packaged),
+        cleaning.digest(small, lists),
+        cleaning.digest(Lexicon("a test", {"dog": ("animals",), "cat": ()}), lists),
+        cleaning.digest(Lexicon("a test", small.entries, {"mice": ("mouse",)}), lists),
+        cleaning.digest(Lexicon("a test", small.entries, classes=[("animals",)]), lists),
+        cleaning.digest(small, Lists({"red": "stop_word"}, lists.patterns)),
+        cleaning.digest(small, Lists(lists.words, (("camera", re.compile("d[0-9]+")),))),
+    ]
+    assert len(set(changed)) == len(changed)
+    # the order of words in a file, and where it lies, decide nothing
+    assert cleaning.digest(Lexicon("another place", dict(reversed(small.entries.items()))), lists) == changed[1]
+    monkeypatch.setattr(cleaning, "__version__", "999.0")
+    assert cleaning.digest(small, lists) not in changed

@@ -16,8 +16,8 @@ from profilelake.images.classes import imagenet_labels
 from profilelake.interests import lexicon
 from profilelake.interests.build import Map
 from profilelake.interests.domains import domains
-from profilelake.interests.lexicon import Lexicon
-from profilelake.interests.words import fold
+from udfs.interests.lexicon import Lexicon
+from udfs.interests.words import fold
 
 HERE = Path(__file__).parent
 

@@ -26,7 +26,7 @@ def test_a_build_ends_well_and_says_what_it_did(
     status, summary, log = built
     assert status == 0, log[-3000:]
     assert [stage["stage"] for stage in summary["stages"]] == [
-        "ingest", "images", "clusters", "behaviour", "score", "profiles", "report",
+        "ingest", "images", "clusters", "behaviour", "interests", "score", "profiles", "report",
     ]  # fmt: skip
     # no model is live yet
     assert {stage["stage"] for stage in summary["stages"] if stage["status"] != "done"} == {"score"}

@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from profilelake.interests import profile as interests
 from profilelake.profiles import merge
 from profilelake.reasons import REASONS
 from profilelake.tables import TABLES
@@ -20,7 +21,12 @@ DECLARED = {column.name: column for column in TABLES["user_profiles"].columns}
 
 
 def made(
-    spark: SparkSession, data: dict[str, list[dict[str, Any]]], *, has_run: bool, scored: bool = False
+    spark: SparkSession,
+    data: dict[str, list[dict[str, Any]]],
+    *,
+    has_run: bool,
+    scored: bool = False,
+    interested: bool = False,
 ) -> dict[str, dict[str, Any]]:
     posts, post_images = (frame(spark, name, data.get(name, [])) for name in ("posts", "post_images"))
     others = [
@@ -37,7 +43,15 @@ def made(
         merge.types(types, fits),
         attributes,
         scores,
+        interests.profiles(
+            frame(spark, "user_interests", data.get("user_interests", [])),
+            frame(spark, "user_interest_evidence", data.get("user_interest_evidence", [])),
+            "lite",
+            4,
+            3,
+        ),
         behaviour_has_run=has_run,
+        interests_have_run=interested,
         score_has_run=scored,
         profiled_at=F.lit(NOW),
     )
@@ -134,8 +148,28 @@ def test_every_user_has_a_profile_and_every_null_a_reason(spark: SparkSession) -
             {"user_id": "full", "task": task, "model_version": "3", "probability": 0.75, "evidence": 8}
             for task in ("R5", "R1")
         ],
+        "user_interests": [
+            {"user_id": "full", "relation": relation, "basis": basis, "domain": domain, "occurrences": n,
+             "score": n / 2, "rank": rank}
+            for relation, basis, domains in (
+                ("posted", "lite", ("music", "animals", "history", "media", "law and crime", "farming")),
+                ("posted", "tags", ("farming", "music", "media")),
+                ("posted", "resnet50", ("heraldry, honors and vexillology",)),
+                ("favourite", "lite", ("mathematics",)),
+            )
+            for rank, (n, domain) in enumerate(zip((9, 9, 4, 3, 3, 1), domains, strict=False), 1)
+        ],
+        "user_interest_evidence": [
+            {"user_id": user, "relation": relation, "basis": basis, "given": 40, "named": named}
+            for user, relation, basis, named in (
+                ("full", "posted", "lite", 20), ("full", "posted", "tags", 3), ("full", "posted", "resnet50", 9),
+                ("full", "favourite", "lite", 19), ("full", "favourite", "tags", 99),
+                ("uncategorised", "posted", "lite", 3), ("favourites", "favourite", "tags", 0),
+                ("favourites", "posted", "resnet50", 50),
+            )
+        ],
     }  # fmt: skip
-    found = made(spark, data, has_run=True, scored=True)
+    found = made(spark, data, has_run=True, scored=True, interested=True)
     assert set(found) == {"full", "uncategorised", "favourites", "nothing"}
     for row in found.values():
         absent = [name for name in row if row[name] is None]
@@ -168,6 +202,14 @@ def test_every_user_has_a_profile_and_every_null_a_reason(spark: SparkSession) -
     assert [(score["task"], score["probability"]) for score in full["behaviour_scores"]] == [("R1", 0.75), ("R5", 0.75)]
     assert full["behaviour_scores"][0] == {"task": "R1", "probability": 0.75, "model_version": "3", "evidence": 8}
     assert not {"first_seen_at", "followers", "behaviour_categories", "median_likes"} & set(why)
+    top = ["music", "animals", "history", "media", "law and crime"]
+    assert full["interests_from_pictures"] == [
+        {"domain": domain, "occurrences": n, "rank": rank}
+        for rank, (domain, n) in enumerate(zip(top, (9, 9, 4, 3, 3), strict=True), 1)
+    ]
+    assert [entry["domain"] for entry in full["interests_from_tags"]] == ["farming", "music", "media"]
+    scalars = {"relation": "posted", "network": "lite", "images": 20, "tags": 3, "overlap": 2}
+    assert {name: full[f"interests_{name}"] for name in scalars} == scalars
 
     why = reasons(found["uncategorised"])
     of_behaviour = {why[name] for name in DECLARED if name.startswith("behaviour_")}
@@ -175,6 +217,20 @@ def test_every_user_has_a_profile_and_every_null_a_reason(spark: SparkSession) -
     assert why["median_likes"] == "no post with known likes"
     assert why["user_name"] == why["followers"] == "unknown"
     assert "first_seen_at" not in why
+    few = found["uncategorised"]
+    assert (few["interests_images"], few["interests_network"], few["interests_relation"]) == (3, "lite", "posted")
+    assert why["interests_from_pictures"] == why["interests_overlap"] == "too few pictures that name a domain"
+    assert why["interests_from_tags"] == why["interests_tags"] == "no tag"
+
+    why = reasons(found["favourites"])
+    assert (found["favourites"]["interests_relation"], found["favourites"]["interests_tags"]) == ("favourite", 0)
+    assert why["interests_from_tags"] == "too few tags that name a domain"
+    assert {why[f"interests_{name}"] for name in ("from_pictures", "network", "images", "overlap")} == {
+        "no picture with a label"
+    }
+    why = reasons(found["nothing"])
+    assert why["interests_relation"] == "no picture with a label and no tag"
+    assert why["interests_overlap"] == why["interests_network"] == "no picture with a label"
 
     assert (found["favourites"]["posts"], found["favourites"]["favourites"], found["favourites"]["images"]) == (0, 1, 0)
     for user in ("favourites", "nothing"):
@@ -185,7 +241,7 @@ def test_every_user_has_a_profile_and_every_null_a_reason(spark: SparkSession) -
 def test_before_the_behaviour_stage_its_columns_say_so(spark: SparkSession) -> None:
     found = made(spark, {"users": [{"user_id": "a", "last_seen_at": WHEN}]}, has_run=False)
     why = reasons(found["a"])
-    assert {why[name] for name in DECLARED if name.startswith("behaviour_")} == {"stage has not run"}
+    assert {why[name] for name in DECLARED if name.startswith(("behaviour_", "interests_"))} == {"stage has not run"}
 
 
 def test_no_selfie_passes_on_its_reason(spark: SparkSession) -> None:

@@ -25,6 +25,17 @@ from tests.lakes import WHEN, day, lay, lay_categories, lay_posts
 
 CATEGORY = {"s1": "Selfie", "s2": "Selfie", "m1": "Meal", "m2": "Meal", "p1": "Pet", "f1": "Flower"}
 LABEL = {"s1": "wig", "s2": "wig", "m1": "pizza", "m2": "soup", "p1": "tabby", "f1": "daisy"}
+# By user and basis the domains, best first, and how many pictures or tags name any.
+INTERESTS = {
+    ("a", "efficientnet_lite0"): (["animals", "food and drink", "music", "media", "history", "farming"], 60),
+    ("a", "tags"): (["music", "animals"], 9),
+    ("b", "efficientnet_lite0"): (["history", "animals"], 70),
+    ("b", "tags"): (["history", "animals"], 5),
+    ("c", "efficientnet_lite0"): (["biology"], 4),
+    ("c", "tags"): (["biology"], 50),
+    ("d", "efficientnet_lite0"): (["law and crime"], 9),
+    ("d", "tags"): (["media", "music"], 7),
+}
 HABITS = {"a": ["s1", "s2", "m1"], "b": ["m1", "m2", "p1"], "c": ["f1"], "d": ["s1", "m1", "m2", "p1"]}
 
 
@@ -93,6 +104,21 @@ def filled(lake: Lake, config: Config) -> World:
             {**live, "model": "selfie_R1", "version": "2"},
             {**live, "model": "selfie_R4", "version": "1"},
         ],
+    )
+    lay(
+        lake,
+        "user_interests",
+        [
+            {"user_id": user, "basis": basis, "domain": domain, "occurrences": 9, "score": 9.0, "rank": rank}
+            for (user, basis), (names, _) in INTERESTS.items() for rank, domain in enumerate(names, 1)
+        ],
+        relation="posted",
+    )  # fmt: skip
+    lay(
+        lake,
+        "user_interest_evidence",
+        [{"user_id": user, "basis": basis, "given": 90, "named": n} for (user, basis), (_, n) in INTERESTS.items()],
+        relation="posted",
     )
     quarantined = [("ingest", "b.jsonl:3", "bad_json", "u"), ("ingest", "b.jsonl:2", "bad_json", None)]
     lay(
@@ -168,6 +194,21 @@ def test_every_packaged_query(lake: Lake, lake_config: Config, capsys: pytest.Ca
     columns = ("user_id", "probability", "model_version", "occurrences", "posts_more_of", "selfie_frequency")
     assert [tuple(row[name] for name in columns) for row in found] == expected
     assert all(row["posts_more_of"] and row["selfie_occurrences"] for row in found)
+
+    # interests from pictures and from tags: c has too few pictures, and a's sixth domain is not of the five
+    expected = []
+    for user in "abd":
+        pictures, tags = (INTERESTS[user, basis][0][:5] for basis in ("efficientnet_lite0", "tags"))
+        common = [domain for domain in pictures if domain in tags]
+        f1 = pytest.approx(2 * len(common) / (len(pictures) + len(tags)), abs=1e-4)
+        expected.append((user, ", ".join(pictures), ", ".join(tags), ", ".join(common), len(common), f1))
+    found = ask("interests_from_pictures_and_tags")
+    columns = ("user_id", "from_pictures", "from_tags", "in_common", "matches", "f1")
+    assert [tuple(row[name] for name in columns) for row in found] == [expected[1], expected[0], expected[2]]
+    assert [(row["relation"], row["network"], row["pictures"], row["tags"]) for row in found] == [
+        ("posted", "efficientnet_lite0", INTERESTS[user, "efficientnet_lite0"][1], INTERESTS[user, "tags"][1])
+        for user in "bad"
+    ]
 
     # the best posts within each user: c has not 8 posts
     expected = []

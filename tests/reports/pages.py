@@ -15,6 +15,7 @@ from profilelake.reports.facts import (
     Facts,
     Fit,
     Habits,
+    Interests,
     Numbers,
     Refused,
     Selfies,
@@ -60,6 +61,16 @@ def habits(**values: Any) -> Habits:
     return Habits(**{**given, **values})
 
 
+def interests(**values: Any) -> Interests:
+    given: dict[str, Any] = {
+        "relation": "posted", "network": "efficientnet_lite0",
+        "pictures": (("animals", 1_200), ("food and drink", 31), ("music", 2)),
+        "tags": (("food and drink", 9), ("media", 4)), "images": 1_233, "named_tags": 13, "overlap": 1,
+        "examples": (("animals", "Cat-1"), ("music", "gone")),
+    }  # fmt: skip
+    return Interests(**{**given, **values})
+
+
 def selfies(**values: Any) -> Selfies:
     """A study without figures, since those take a second to draw."""
 
@@ -90,7 +101,8 @@ def full(**values: Any) -> Facts:
     given: dict[str, Any] = {
         "label": "demo crawl", "run_id": "r7", "job": "build_profiles", "started_at": "2026-03-01 11:59", "runs": 7,
         "numbers": Numbers(users=12_000, posts=1_234_567, favourites=3, images=2_000, posted_images=9_000, faces=55,
-                           with_faces=44, profiles=12_000, profiles_without_category=5, profiles_with_few=1),
+                           with_faces=44, profiles=12_000, profiles_without_category=5, profiles_with_few=1,
+                           with_interests=900, with_both_interests=1, mean_overlap=2.345),
         "stages": (
             StageRow("ingest", "done", None, None, False, "2026-03-01 11:59", 12.4, 5_000, 4_990, 10, 0, None,
                      {"unknown_keys": 3}, ("3 keys were unknown",)),
@@ -103,7 +115,7 @@ def full(**values: Any) -> Facts:
         "categories": (category("Selfie", 1_200, kinds=(("Outdoor Selfie", 7),)), category("Cat", 80, reviewed=True)),
         "selfies": selfies(),
         "users": (
-            user(1, habits=habits()),
+            user(1, habits=habits(), interests=interests()),
             user(2, mix=(Share("Cat", 3, 3, 1.0, 1.0, 1.0),), occurrences=3, pictures=(), selfie_occurrences=0,
                  selfie_frequency=0.0, missing=(("behaviour_selfie_inertia", "no selfies"),)),
         ),

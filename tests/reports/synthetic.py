@@ -40,6 +40,20 @@ NAMES = (
 )  # fmt: skip
 
 
+NETWORK = "efficientnet_lite0"
+# What the network calls the pictures of a category, and the domains of that name; a wig names none here.
+LABELS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Selfie": ("wig", ()),
+    "Cat": ("tabby", ("animals",)),
+    "Food": ("espresso", ("food and drink",)),
+    "Flower": ("daisy", ("biology",)),
+    "Building": ("palace", ("art, architecture and archaeology", "royalty and nobility")),
+    "Vehicle": ("moped", ("transport and travel",)),
+    "Night Sky": ("planetarium", ("physics and astronomy", "education")),
+    "Rocket": ("missile", ("warfare and defense",)),
+}
+
+
 @dataclass(frozen=True)
 class Synthetic:
     """Rows of every table that the report reads, without `run_id` (but for `runs`)."""
@@ -165,6 +179,7 @@ def make(seed: int = 5, pictures: int = 20, users: int = 20) -> Synthetic:
                 "behaviour_posts": len(own), "behaviour_occurrences": total, "behaviour_fit_id": FIT,
                 "behaviour_selfie_occurrences": selfies, "behaviour_selfie_frequency": selfies / total,
                 **_habits(n, selfies / total),
+                **_interests(n, n_images),
                 "missing": [] if selfies else [{"column": "behaviour_selfie_inertia", "reason": "no selfies"}],
                 "profiled_at": START + timedelta(days=61),
             }
@@ -275,6 +290,7 @@ def make(seed: int = 5, pictures: int = 20, users: int = 20) -> Synthetic:
                 ),
             ],
             "user_categories": user_categories,
+            **_labels(images, chance),
             **_study(),
             "user_profiles": profiles,
             "runs": runs,
@@ -297,6 +313,44 @@ def _habits(n: int, selfie_frequency: float) -> dict[str, Any]:
         "behaviour_selfie_frequency": selfie_frequency,
         "behaviour_scores": [{"task": "R1", "probability": 0.75, "model_version": "2", "evidence": 40}],
     }
+
+
+def _interests(n: int, n_images: Counter[str]) -> dict[str, Any]:
+    """What the interests stage adds to a profile; every seventh user has too few labelled pictures."""
+    named: Counter[str] = Counter()
+    for category, count in n_images.items():
+        named.update(dict.fromkeys(LABELS[category][1], count))
+    tags = [{"domain": domain, "occurrences": 4, "rank": rank} for rank, domain in enumerate(("animals", "music"), 1)]
+    shown = {"interests_relation": "posted", "interests_from_tags": tags, "interests_tags": 8}
+    if n % 7 == 0:
+        return shown
+    top = sorted(named.items(), key=lambda item: (-item[1], item[0]))[:5]
+    return {
+        **shown,
+        "interests_from_pictures": [
+            {"domain": domain, "occurrences": count, "rank": rank} for rank, (domain, count) in enumerate(top, 1)
+        ],
+        "interests_network": NETWORK, "interests_images": sum(n_images.values()) - n_images["Selfie"],
+        "interests_overlap": int("animals" in dict(top)),
+    }  # fmt: skip
+
+
+def _labels(images: dict[str, tuple[str, bytes]], chance: random.Random) -> dict[str, list[dict[str, Any]]]:
+    """The best label of every picture, and a lesser one that is nobody's example."""
+    of_label = {"weights_sha256": "0" * 64, "network": NETWORK}
+    return {
+        "image_labels": [
+            {"image_id": image_id, "rank": rank, "class_index": 0, "label": label, "score": score, **of_label}
+            for image_id, (category, _) in images.items()
+            for rank, label, score in ((1, LABELS[category][0], chance.random()), (2, "tabby", 1.0))
+        ],
+        "interest_words": [
+            {"kind": kind, "word": label, "domains": list(domains), "rule": "kept" if domains else "no_domain",
+             "occurrences": 1, "lexicon": "0" * 16}
+            for label, domains in LABELS.values()
+            for kind in ("label", "tag")
+        ],
+    }  # fmt: skip
 
 
 def _study() -> dict[str, list[dict[str, Any]]]:

@@ -18,6 +18,7 @@ from tests.reports.pages import (
     category,
     full,
     habits,
+    interests,
     lone_figure,
     read,
     selfies,
@@ -36,8 +37,10 @@ def everything_hostile() -> Facts:
     )
     one = user(
         1, user_id=HOSTILE, name=HOSTILE, mix=(Share(HOSTILE, 3, 3, 1.0, 1.0, 1.0),), pictures=((HOSTILE, "a"),),
-        missing=(("behaviour_" + HOSTILE, HOSTILE),), first_seen=HOSTILE, last_seen=HOSTILE,
+        missing=(("behaviour_" + HOSTILE, HOSTILE), ("interests_from_tags", HOSTILE)), first_seen=HOSTILE,
+        last_seen=HOSTILE,
         habits=habits(type=HOSTILE, attributes=((HOSTILE, 0.5),), scores=(("R7_" + HOSTILE, 0.5, HOSTILE),)),
+        interests=interests(network=HOSTILE, pictures=((HOSTILE, 1),), tags=(), examples=((HOSTILE, "a"),)),
     )  # fmt: skip
     stages = tuple(
         StageRow(name, status, HOSTILE, None, True, "2026-01-01 00:00", 1, 1, 1, 0, 0, None, {HOSTILE: 3}, (HOSTILE,))
@@ -71,6 +74,8 @@ def test_what_strangers_wrote_is_text_and_never_acts() -> None:
     # and it is all there to read, as it was written
     (name,) = [element for element in elements if element.tag == "th" and element.attributes.get("data-v") == HOSTILE]
     assert name.text == f"{HOSTILE} {HOSTILE}"
+    (row,) = interest_rows(html)
+    assert row == f"{HOSTILE} from own posts {HOSTILE} 1 of 1,233 pictures that name any {HOSTILE} 1"
     assert html.count(HOSTILE) == 0
     assert "49" not in texts(html, "h1")[0]
 
@@ -114,7 +119,7 @@ def test_pictures_are_described_and_tables_have_headers() -> None:
     assert all("alt" in picture.attributes for picture in pictures)
     assert {picture.attributes["alt"] for picture in pictures} == {
         "", "Selfie, example 1", "Selfie, example 2", "Cat, example 1", "Selfie, by this user", "Cat, by this user",
-        "Outdoor Selfie, example 1",
+        "Outdoor Selfie, example 1", "animals, in a picture of this user",
         "Which categories do the same users post? Most together: Food and Pet (+0.25). "
         "Least together: Food and Pet (+0.25).",
     }  # fmt: skip
@@ -256,8 +261,9 @@ def test_a_category_whose_pictures_are_gone_is_still_there(shown: int) -> None:
 
 def test_wanted_are_exemplars_then_users_pictures_once() -> None:
     categories: tuple[Category, ...] = (category("A", exemplars=("1", "2")), category("B", exemplars=("2", "3")))
-    facts = full(categories=categories, users=(user(1, pictures=(("A", "3"), ("B", "4"))),))
-    assert wanted(facts) == ["1", "2", "3", "Selfie-2", "gone", "4"]
+    one = user(1, pictures=(("A", "3"), ("B", "4")), interests=interests(examples=(("animals", "4"), ("music", "5"))))
+    facts = full(categories=categories, users=(one,))
+    assert wanted(facts) == ["1", "2", "3", "Selfie-2", "gone", "4", "5"]
     many = selfies(kinds={"Outdoor Selfie": tuple("abcdefgh")})
     assert wanted(full(categories=(), users=(), selfies=many)) == list("abcdef")
 
@@ -310,3 +316,42 @@ def test_a_users_habits_are_in_the_details() -> None:
     assert "Probabilityselfie addict 83%, fond of Food 25%" in row
     html = render(full(users=(user(1),)), {})
     assert 'class="habits"' not in html
+
+
+def interest_rows(html: str) -> list[str]:
+    found = re.search(r'<section id="interests".*?</section>', html, re.DOTALL)
+    assert found
+    return texts(re.sub(r'aria-labelledby="[^"]*"', "", found[0]), "tr")[1:]
+
+
+def test_interests_from_pictures_stand_beside_those_from_tags() -> None:
+    assert interest_rows(the_page()) == [
+        "user 1 instagram:1 from own posts animals 1,200 food and drink 31 music 2 of 1,233 pictures that name any "
+        "food and drink 9 media 4 of 13 tags that name any 1"
+    ]
+    common = [e.text for e in read(the_page()) if e.tag == "b" and e.text == "food and drink"]
+    assert len(common) == 2
+    (intro,) = [text for text in texts(the_page(), "p") if "34 domains" in text]
+    assert "as efficientnet_lite0 names it" in intro
+    assert intro.endswith(
+        "900 profiles have interests, 1 has them from both: on average 2.3 of five domains are the same."
+    )
+
+
+def test_interests_of_one_side_say_why_the_other_is_missing() -> None:
+    few = "too few pictures that name a domain"
+    one = user(
+        1, missing=(("interests_from_pictures", few),),
+        interests=interests(relation="favourite", pictures=(), examples=(), overlap=None),
+    )  # fmt: skip
+    numbers = replace(full().numbers, with_interests=1, mean_overlap=None)
+    html = render(full(users=(one,), numbers=numbers), {})
+    (row,) = interest_rows(html)
+    assert row.startswith(f"user 1 instagram:1 from favourites {few} food and drink 9 media 4")
+    assert row.endswith("any –")
+    assert "1 profile has interests; none has them from both." in html
+
+
+def test_without_interests_the_page_says_why() -> None:
+    html = render(full(users=(user(1),)), {})
+    assert "the stage <code>interests</code> has not run on this lake." in html

@@ -151,6 +151,33 @@ def test_a_users_pictures_are_the_most_typical_of_their_most_frequent_categories
         assert list(user.pictures) == expected
 
 
+def test_a_users_interests_have_the_picture_that_the_network_is_surest_of(reported: Reported) -> None:
+    tables = reported.lake.tables
+    best = {row["image_id"]: row for row in tables["image_labels"] if row["rank"] == 1}
+    domains = {row["word"]: row["domains"] for row in tables["interest_words"]}
+    owner = {post["post_id"]: post["user_id"] for post in tables["posts"] if post["relation"] == "posted"}
+    profiles = {row["user_id"]: row for row in tables["user_profiles"]}
+    for user in reported.said.users:
+        profile = profiles[user.user_id]
+        assert user.interests is not None
+        top = [entry["domain"] for entry in profile.get("interests_from_pictures", ())]
+        assert [domain for domain, _ in user.interests.pictures] == top
+        assert [domain for domain, _ in user.interests.tags] == ["animals", "music"]
+        assert user.interests.overlap == profile.get("interests_overlap")
+        own = {row["image_id"] for row in tables["post_images"] if owner[row["post_id"]] == user.user_id}
+        for domain, image_id in user.interests.examples:
+            assert image_id in own
+            assert domain in domains[best[image_id]["label"]]
+            rivals = [best[i]["score"] for i in own if domain in domains[best[i]["label"]]]
+            # as the table holds it, in single precision
+            assert best[image_id]["score"] == pytest.approx(max(rivals), abs=1e-6)
+        assert [domain for domain, _ in user.interests.examples] == top
+    numbers = reported.said.numbers
+    overlaps = [row["interests_overlap"] for row in profiles.values() if "interests_overlap" in row]
+    assert (numbers.with_interests, numbers.with_both_interests) == (len(profiles) - 1, len(overlaps))
+    assert numbers.mean_overlap == pytest.approx(sum(overlaps) / len(overlaps))
+
+
 def test_the_ledger_tells_this_run_from_earlier_ones(reported: Reported) -> None:
     rows = {row.stage: row for row in reported.said.stages}
     assert (reported.said.job, reported.said.started_at, reported.said.runs) == (

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from profilelake.interests.words import compact, fold, singulars, unaccented
+from udfs.interests.words import compact, fold, singulars, unaccented
 
 
 @pytest.mark.parametrize(
