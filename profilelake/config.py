@@ -250,6 +250,19 @@ class Behaviour(_Section):
     refit_types: bool
 
 
+class Interests(_Section):
+    provider: Literal["lexicon", "babeldomains", "babelnet"]
+    lexicon: str | None
+    senses: str | None
+    lookup: Literal["word", "synset"]
+    network: Network | None
+    min_pictures: Positive
+    min_tags: Positive
+    weighting: Literal["none", "label_score"]
+    domain_weighting: Literal["none", "log_odds"]
+    prior: Annotated[float, Field(gt=0)]
+
+
 class Selfie(_Section):
     min_occurrences: Annotated[int, Field(ge=0)]
     quarter: Annotated[int, Field(ge=2)]
@@ -280,6 +293,18 @@ class Selfie(_Section):
     def _users(self) -> Selfie:
         if self.max_users < self.min_users:
             raise ValueError(f"max_users: {self.max_users} is below min_users, {self.min_users}")
+        return self
+
+
+class InterestsEvaluation(_Section):
+    resamples: Annotated[int, Field(ge=10)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    picture_bins: Annotated[list[Positive], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _bins_rise(self) -> InterestsEvaluation:
+        if self.picture_bins != sorted(set(self.picture_bins)):
+            raise ValueError(f"picture_bins: must rise, these don't: {', '.join(map(str, self.picture_bins))}")
         return self
 
 
@@ -314,7 +339,9 @@ class Config(_Section):
     naming: Naming
     judge: Judge
     behaviour: Behaviour
+    interests: Interests
     selfie: Selfie
+    interests_evaluation: InterestsEvaluation
     mlflow: Mlflow
     report: Report
     spark: Spark
@@ -328,6 +355,19 @@ class Config(_Section):
                 f"{PSEUDONYM_KEY_BYTES} bytes of it"
             )
         return self
+
+    @model_validator(mode="after")
+    def _interests_have_labels(self) -> Config:
+        network = self.interests.network
+        if network is not None and network not in self.images.label:
+            named = ", ".join(self.images.label) or "empty"
+            raise ValueError(f"interests.network: {network} gives no labels, images.label is {named}")
+        return self
+
+    @property
+    def interest_network(self) -> str | None:
+        """The network whose labels the profiles show; None where none gives labels."""
+        return self.interests.network or next(iter(self.images.label), None)
 
     def to_yaml(self) -> str:
         """The resolved configuration as YAML; secrets are never part of it."""
