@@ -65,7 +65,7 @@ def test_arguments_are_read_as_their_keys_type() -> None:
     [
         ("clusters.kmin=3", "argument 'clusters.kmin=3': there is no key clusters.kmin; did you mean clusters.k_min?"),
         ("lake_path=x", "there is no key lake_path; did you mean lake.path?"),
-        ("nonsense=1", "there is no key nonsense; --help lists the keys"),
+        ("gibberish=1", "there is no key gibberish; --help lists the keys"),
         ("--force", "argument '--force': settings are written key=value"),
         ("clusters.k=three", "argument 'clusters.k=three': clusters.k: .*not 'three'"),
         ("clusters.k=1", "clusters.k: .*greater than or equal to 2 or .*auto.*, not 1"),
