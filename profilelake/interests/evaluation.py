@@ -106,7 +106,7 @@ class Count(NamedTuple):
 def count(
     profiles: Mapping[str, DataFrame], evidence: DataFrame, asked: Sequence[Case], primary: str, bins: Sequence[int]
 ) -> DataFrame:
-    """Users by all that their figures depend on: the columns of `Count`, unordered.
+    """Users by all that their figures depend on: the columns of `Count` in its order, the rows in none.
 
     One shuffle, of a row a user. What comes out is bounded: of a case and relation at most 91 cells a group, 900 pairs,
     and the 34 domains by sizes and groups.
@@ -120,43 +120,47 @@ def count(
         primary: the network that others are compared with.
         bins: numbers of pictures at which groups begin, rising; one more group is of those below all.
     """
-    networks = sorted({case.network for case in asked})
-    columns = [*profiles[""].select("relation", "user_id").columns, "option", "basis", "domain", "given"]
+    against = {case: reference(case, primary) for case in asked}
+    wanted = sorted({*asked, *(case for case in against.values() if case is not None)}, key=lambda case: case.name)
+    users = _users(profiles, evidence, sorted({case.network for case in wanted}))
+    sides = sorted({(case.option, basis) for case in wanted for basis in (case.network, TAGS)})
+    users = users.withColumns({_side(*side): _domains(*side) for side in sides})
+    users = users.withColumns({_matches(case): F.size(_matching(case)) for case in wanted})
+    counted = [_counted(place, case, other, bins) for place, (case, other) in enumerate(against.items())]
+    alike = [name for name in Count._fields if name != "users"]
+    return users.select("relation", F.inline(F.concat(*counted))).groupBy(*alike).agg(F.count("*").alias("users"))
+
+
+def _users(profiles: Mapping[str, DataFrame], evidence: DataFrame, networks: Sequence[str]) -> DataFrame:
+    """A row a user of a relation: all domains of the profiles as `named`, pictures by network as `given <network>`."""
+    columns = ("relation", "user_id", "option", "basis", "domain", "given")
     rows = [
         made.where(F.col("rank") <= PROFILE).withColumns({"option": F.lit(option), "given": F.lit(None).cast("bigint")})
         for option, made in profiles.items()
     ]
     rows.append(evidence.withColumns({name: F.lit(None).cast("string") for name in ("option", "domain")}))
     named = F.when(F.col("domain").isNotNull(), F.struct("option", "basis", "domain"))
-    users = (
-        reduce(DataFrame.unionByName, [frame.select(columns) for frame in rows])
-        .groupBy("relation", "user_id")
-        .agg(F.collect_set(named).alias("named"), *[_given(network).alias(f"given {network}") for network in networks])
-    )
-    wanted = {case for one in asked for case in (one, reference(one, primary)) if case is not None}
-    sides = {(case.option, basis) for case in wanted for basis in (case.network, TAGS)}
-    users = users.withColumns({_side(*side): _domains(*side) for side in sorted(sides)})
-    users = users.withColumns({f"matches {case.name}": F.size(_matching(case)) for case in sorted(wanted, key=_name)})
-    counted = [_counted(place, case, reference(case, primary), bins) for place, case in enumerate(asked)]
-    alike = [name for name in Count._fields if name not in ("relation", "users")]
     return (
-        users.select("relation", F.inline(F.concat(*counted)))
-        .groupBy("relation", *alike)
-        .agg(F.count("*").alias("users"))
-        .select(*Count._fields)
+        reduce(DataFrame.unionByName, [frame.select(*columns) for frame in rows])
+        .groupBy("relation", "user_id")
+        .agg(F.collect_set(named).alias("named"), *[_most(network).alias(_given(network)) for network in networks])
     )
 
 
-def _name(case: Case) -> str:
-    return case.name
-
-
-def _given(network: str) -> Column:
-    return F.coalesce(F.max(F.when(F.col("basis") == network, F.col("given"))), F.lit(0))
+def _given(network: str) -> str:
+    return f"given {network}"
 
 
 def _side(option: str, basis: str) -> str:
-    return f"{option} {basis}"
+    return f"{basis} by {option}"
+
+
+def _matches(case: Case) -> str:
+    return f"matches {case.name}"
+
+
+def _most(network: str) -> Column:
+    return F.coalesce(F.max(F.when(F.col("basis") == network, F.col("given"))), F.lit(0))
 
 
 def _domains(option: str, basis: str) -> Column:
@@ -173,7 +177,7 @@ def _matching(case: Case) -> Column:
 
 
 def _group(network: str, bins: Sequence[int]) -> Column:
-    given = F.col(f"`given {network}`")
+    given = F.col(f"`{_given(network)}`")
     return reduce(lambda a, b: a + b, [(given >= begin).cast("int") for begin in bins])
 
 
@@ -185,7 +189,7 @@ def _counted(place: int, case: Case, against: Case | None, bins: Sequence[int]) 
         return F.struct(F.lit(place), F.lit(kind), F.lit("") if domain is None else domain, *padded).cast(_COUNTED)
 
     pictures, tags = (F.size(side) for side in _sides(case))
-    matches = F.col(f"`matches {case.name}`")
+    matches = F.col(f"`{_matches(case)}`")
     whole = (pictures > 0) & (tags > 0)
     group = _group(case.network, bins)
     cell = F.array(one(CELL, matches, pictures, tags, group))
@@ -199,7 +203,7 @@ def _counted(place: int, case: Case, against: Case | None, bins: Sequence[int]) 
     if against is None:
         return found
     its_pictures, its_tags = (F.size(side) for side in _sides(against))
-    pair = one(PAIR, matches, pictures + tags, F.col(f"`matches {against.name}`"), its_pictures + its_tags)
+    pair = one(PAIR, matches, pictures + tags, F.col(f"`{_matches(against)}`"), its_pictures + its_tags)
     comparable = whole & (its_pictures > 0) & (its_tags > 0)
     return F.concat(found, F.when(comparable, F.array(pair)).otherwise(none))
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
 from profilelake.interests.evaluation import TAGS, Case, Count
 
 DOMAINS = ("animals", "art", "food and drink", "games", "history", "music", "religion", "sport", "warfare")
@@ -83,3 +86,41 @@ def counts(crowd: Sequence[User], asked: Sequence[Case], against: Sequence[Case 
                 its = (len(its_pictures & its_tags), len(its_pictures) + len(its_tags))
                 found[user.relation, place, "pair", "", *own, *its] += 1
     return [Count(*alike, users) for alike, users in found.items()]
+
+
+_KEY = {"user_id": pa.string(), "relation": pa.string(), "basis": pa.string()}
+_COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
+    "user_interests": {
+        **_KEY, "domain": pa.string(), "occurrences": pa.int64(), "score": pa.float64(), "rank": pa.int32(),
+    },
+    "user_interest_evidence": {**_KEY, "given": pa.int64(), "named": pa.int64()},
+    "interest_words": {"word": pa.string()},
+}  # fmt: skip
+
+
+def frame(spark: SparkSession, table: str, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """Rows of a table, as much of it as an evaluation reads. No Python worker is needed."""
+    return spark.createDataFrame(pa.Table.from_pylist(list(rows), schema=pa.schema(dict(_COLUMNS[table])))).coalesce(1)
+
+
+def profiles(crowd: Sequence[User], option: str) -> list[dict[str, Any]]:
+    """Rows of `user_interests`, ranks beyond the profile too."""
+    return [
+        {
+            "user_id": user.user_id, "relation": user.relation, "basis": basis, "domain": domain,
+            "occurrences": 9 - rank, "score": 9.0 - rank, "rank": rank,
+        }
+        for user in crowd
+        for (held, basis), domains in user.ranked.items()
+        if held == option
+        for rank, domain in enumerate(domains, 1)
+    ]  # fmt: skip
+
+
+def evidence(crowd: Sequence[User]) -> list[dict[str, Any]]:
+    """Rows of `user_interest_evidence`."""
+    return [
+        {"user_id": user.user_id, "relation": user.relation, "basis": basis, "given": given, "named": 0}
+        for user in crowd
+        for basis, given in {**user.given, TAGS: 3}.items()
+    ]

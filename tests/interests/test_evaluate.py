@@ -10,22 +10,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from profilelake.config import Config, Interests
 from profilelake.errors import ConfigError
-from profilelake.interests import evaluate, evaluation, results
+from profilelake.interests import evaluate, evaluation, prints, results
 from profilelake.interests.evaluation import Case
 from profilelake.interests.results import Measured
 from profilelake.lake import Lake
 from profilelake.training import tracking
 from profilelake.training.tracking import Place, Tracker, TrackingError
 from tests.behaviour import live
-from tests.conftest import versions
 from tests.interests import crowd
-from tests.interests.crowd import NETWORKS, User
+from tests.interests.crowd import NETWORKS
 from tests.lakes import WHEN, lay
 
 pytestmark = pytest.mark.slow
@@ -37,6 +35,7 @@ CROWD = [
     for user in (*crowd.users(50, 1), *crowd.users(20, 2, "posted"))
 ]
 SMALL = ("interests_evaluation.resamples=20", f"interests_evaluation.picture_bins=[{', '.join(map(str, crowd.BINS))}]")
+OUTPUTS = ("evaluations", "figure_data")
 FAULT = f"{FAULTY}: there are no scores"
 COUNTED = evaluation.cases(NETWORKS, ["lookup=synset", LOG_ODDS])
 BY_HAND = Measured(
@@ -46,45 +45,18 @@ BY_HAND = Measured(
     crowd.counts(CROWD, COUNTED, [evaluation.reference(case, NETWORKS[0]) for case in COUNTED]),
     {FAULTY: FAULT},
 )
-KEY = {"user_id": pa.string(), "relation": pa.string(), "basis": pa.string()}
-COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
-    evaluate.PROFILES: {
-        **KEY, "domain": pa.string(), "occurrences": pa.int64(), "score": pa.float64(), "rank": pa.int32()
-    },
-    evaluate.EVIDENCE: {**KEY, "given": pa.int64(), "named": pa.int64()},
-    "interest_words": {"word": pa.string()},
-}  # fmt: skip
 
 
-def frame(spark: SparkSession, table: str, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
-    return spark.createDataFrame(pa.Table.from_pylist(list(rows), schema=pa.schema(dict(COLUMNS[table])))).coalesce(1)
+def put(lake: Lake, table: str, held: Sequence[Mapping[str, Any]]) -> None:
+    made = crowd.frame(lake.spark, table, held).write.format("delta").mode("overwrite")
+    made.option("overwriteSchema", "true").saveAsTable(lake.name(table))
 
 
-def profiles(people: Sequence[User], option: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "user_id": user.user_id, "relation": user.relation, "basis": basis, "domain": domain,
-            "occurrences": 9 - rank, "score": 9.0 - rank, "rank": rank,
-        }
-        for user in people
-        for (held, basis), domains in user.ranked.items()
-        if held == option
-        for rank, domain in enumerate(domains, 1)
-    ]  # fmt: skip
-
-
-def lay_interests(lake: Lake, people: Sequence[User], bases: Sequence[str] = (*NETWORKS, "tags")) -> None:
+def lay_interests(lake: Lake) -> None:
     """The tables that the stage `interests` fills."""
-    evidence = [
-        {"user_id": user.user_id, "relation": user.relation, "basis": basis, "given": given, "named": 0}
-        for user in people
-        for basis, given in {**user.given, "tags": 3}.items()
-        if basis in bases
-    ]
-    rows = {evaluate.PROFILES: profiles(people, ""), evaluate.EVIDENCE: evidence, "interest_words": []}
-    for table, held in rows.items():
-        made = frame(lake.spark, table, held).write.format("delta").mode("overwrite").option("overwriteSchema", "true")
-        made.saveAsTable(lake.name(table))
+    put(lake, evaluate.PROFILES, crowd.profiles(CROWD, ""))
+    put(lake, evaluate.EVIDENCE, crowd.evidence(CROWD))
+    put(lake, "interest_words", [])
 
 
 def otherwise(lake: Lake, rules: Interests) -> DataFrame:
@@ -92,7 +64,7 @@ def otherwise(lake: Lake, rules: Interests) -> DataFrame:
     if rules.weighting == "label_score":
         raise ConfigError("there are no scores")
     option = LOG_ODDS if rules.domain_weighting == "log_odds" else f"lookup={rules.lookup}"
-    return frame(lake.spark, evaluate.PROFILES, profiles(CROWD, option))
+    return crowd.frame(lake.spark, evaluate.PROFILES, crowd.profiles(CROWD, option))
 
 
 @pytest.fixture(scope="module")
@@ -114,15 +86,16 @@ def config(make_lake_config: Callable[..., Config]) -> Callable[..., Config]:
 
 @pytest.fixture
 def interests(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    lay_interests(lake, CROWD)
+    lay_interests(lake)
     monkeypatch.setattr(evaluate, "_profiles", lambda: otherwise)
     return lake
 
 
 @pytest.fixture
 def _measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counting has a test of its own, and takes Spark's time."""
+    """Counting and drawing have tests of their own, and take time."""
     monkeypatch.setattr(evaluate, "measure", lambda *_: BY_HAND)
+    monkeypatch.setattr(prints, "write_all", lambda *_: [])
 
 
 def broken(*_: Any, **__: Any) -> Any:
@@ -148,7 +121,6 @@ def test_an_evaluation_fills_its_tables_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     given = config()
-    assert evaluate.pending(interests, given) == {"comparisons": 2 * 2 * 4}
     report = evaluate.run(spark, given)
     assert (report.status, report.rows_in, report.rows_out) == ("done", 16, 16)
     assert (report.counters["compared"], list(report.warnings)) == (12, [FAULT])
@@ -182,13 +154,13 @@ def test_an_evaluation_fills_its_tables_once(
     assert {file.path for file in tracker._client.list_artifacts(parent.run_id)} == {"figures", "measured.json"}
 
     # the same again: nothing is counted, MLflow is not asked, nothing is written
-    counted = versions(interests)
+    counted = interests.versions(OUTPUTS)
     monkeypatch.setattr(evaluate, "measure", broken)
     monkeypatch.setattr(tracking, "connect", broken)
     assert evaluate.pending(interests, given) == {"comparisons": 0}
     again = evaluate.run(spark, given)
     assert (again.rows_in, again.rows_out) == (16, 16)
-    assert versions(interests) == counted
+    assert interests.versions(OUTPUTS) == counted
 
 
 @pytest.fixture
@@ -206,9 +178,10 @@ def _instead(down: Place, connect: Callable[[Place, str], Tracker], where: Place
 
 
 @pytest.mark.usefixtures("_measured")
-def test_without_its_server_the_tables_are_written_and_a_rerun_completes_them(
-    interests: Lake, config: Callable[..., Config], tracker: Tracker, spark: SparkSession, closed: pytest.MonkeyPatch
-) -> None:
+def test_what_its_server_and_a_kill_kept_from_it_comes_later(
+    interests: Lake, config: Callable[..., Config], tracker: Tracker, spark: SparkSession,
+    closed: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     with pytest.raises(TrackingError, match=r"does not answer; what was measured is in the tables: run this again"):
         evaluate.run(spark, config())
     assert "secret" not in json.dumps([row.asDict() for row in rows(interests, "runs")], default=str)
@@ -216,21 +189,9 @@ def test_without_its_server_the_tables_are_written_and_a_rerun_completes_them(
     assert told(first) == told([asdict(row) | {"paper": 2} for row in expected(config()).rows])
     assert {row["mlflow_run_id"] for row in first} == {None}
 
+    # the server is back, but somebody presses Ctrl-C
     closed.undo()
-    assert evaluate.run(spark, config()).status == "done"
-    second = rows(interests, "evaluations")
-    assert told(second) == told(first)
-    assert None not in {row["mlflow_run_id"] for row in second}
-    assert told(rows(interests, "figure_data")) == told(drawn)
-
-
-@pytest.mark.usefixtures("_measured")
-def test_an_evaluation_that_was_killed_goes_on(
-    interests: Lake, config: Callable[..., Config], tracker: Tracker, spark: SparkSession,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    made = evaluate._metrics
-    calls: list[object] = []
+    made, calls = evaluate._metrics, list[object]()
 
     def dying(of: Any) -> Any:
         calls.append(of)
@@ -245,13 +206,17 @@ def test_an_evaluation_that_was_killed_goes_on(
     (parent,) = [one for one in tracker._search("", 100) if evaluate.NAME in one.tags["mlflow.runName"]]
     done = {name: run.run_id for name, run in tracker.parts(parent.run_id).items() if run.status == tracking.FINISHED}
     assert (parent.status, len(done)) == (tracking.KILLED, 3)
-    assert rows(interests, "evaluations") == []
+    assert told(rows(interests, "evaluations")) == told(first)
 
-    monkeypatch.setattr(evaluate, "measure", broken)  # what was counted is kept with the run
+    # what was counted, and the parts that were done, are kept with the run
+    monkeypatch.setattr(evaluate, "measure", broken)
     assert evaluate.run(spark, config()).status == "done"
     parts = tracker.parts(parent.run_id)
     assert {name: parts[name].run_id for name in done} == done
-    assert {row["mlflow_run_id"] for row in rows(interests, "evaluations")} == {run.run_id for run in parts.values()}
+    last = rows(interests, "evaluations")
+    assert told(last) == told(first)
+    assert {row["mlflow_run_id"] for row in last} == {run.run_id for run in parts.values()}
+    assert told(rows(interests, "figure_data")) == told(drawn)
 
 
 @pytest.mark.usefixtures("tracker")
@@ -262,17 +227,19 @@ def test_without_interests_or_with_those_of_other_rules_nothing_is_evaluated(
     assert (report.status, report.reason) == (
         "skipped", "no user has interests yet: run jobs/build_profiles.py first",
     )  # fmt: skip
-    lay_interests(lake, CROWD, bases=["tags"])
-    report = evaluate.run(spark, config())
-    assert (report.status, report.reason) == (
-        "skipped", "no picture has a label: name networks in images.label and run jobs/build_profiles.py first",
-    )  # fmt: skip
-    assert evaluate.pending(lake, config()) == {"comparisons": 0}
 
-    lay_interests(lake, CROWD)
+    lay_interests(lake)
+    assert evaluate.pending(lake, config()) == {"comparisons": 2 * 2 * 4}
     settings = json.dumps({"lookup": "word", "weighting": "none", "prior": None, "words": "digest"})
     built = {"run_id": "r", "stage": "interests", "job": "build", "status": "done", "started_at": WHEN}
     lay(lake, "runs", [{**built, "settings": settings}])
     with pytest.raises(ConfigError, match=r"were made with lookup word, not synset, prior None, not 10\.0: build it"):
         evaluate.run(spark, config("interests.lookup=synset", "interests.domain_weighting=log_odds"))
     assert rows(lake, "evaluations") == []
+
+    put(lake, evaluate.EVIDENCE, [row for row in crowd.evidence(CROWD) if row["basis"] == "tags"])
+    report = evaluate.run(spark, config())
+    assert (report.status, report.reason) == (
+        "skipped", "no picture has a label: name networks in images.label and run jobs/build_profiles.py first",
+    )  # fmt: skip
+    assert evaluate.pending(lake, config()) == {"comparisons": 0}

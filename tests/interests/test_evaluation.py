@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import mean, quantiles
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from profilelake import config as configuration
 from profilelake.interests import evaluation, published
@@ -213,33 +213,8 @@ def test_the_papers_means_follow_from_its_counts(network: str) -> None:
 # -- counting in Spark
 
 
-def frames(spark: SparkSession, people: Sequence[User]) -> tuple[dict[str, DataFrame], DataFrame]:
-    """Profiles by option, with `occurrences` and `score` as in the table; evidence, which some users lack."""
-    schema = "user_id string, relation string, basis string, domain string, occurrences bigint, score double, rank int"
-    profiles = {
-        option: spark.createDataFrame(
-            [
-                (user.user_id, user.relation, basis, domain, 9 - rank, 9.0 - rank, rank)
-                for user in people
-                for (held, basis), domains in user.ranked.items()
-                if held == option
-                for rank, domain in enumerate(domains, 1)
-            ],
-            schema,
-        )
-        for option in ("", OPTION)
-    }
-    evidence = [
-        (user.user_id, user.relation, basis, given, 0)
-        for user in people
-        for basis, given in {**user.given, "tags": 3}.items()
-    ]
-    return profiles, spark.createDataFrame(
-        evidence, "user_id string, relation string, basis string, given bigint, named bigint"
-    )
-
-
 def test_users_are_counted_as_by_hand(spark: SparkSession) -> None:
-    profiles, evidence = frames(spark, CROWD)
+    profiles = {option: crowd.frame(spark, "user_interests", crowd.profiles(CROWD, option)) for option in ("", OPTION)}
+    evidence = crowd.frame(spark, "user_interest_evidence", crowd.evidence(CROWD))
     found = evaluation.count(profiles, evidence, CASES, NETWORKS[0], BINS)
     assert sorted(Count(*row) for row in found.collect()) == sorted(crowd.counts(CROWD, CASES, AGAINST))
