@@ -296,6 +296,18 @@ class Selfie(_Section):
         return self
 
 
+class InterestsEvaluation(_Section):
+    resamples: Annotated[int, Field(ge=10)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    picture_bins: Annotated[list[Positive], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _bins_rise(self) -> InterestsEvaluation:
+        if self.picture_bins != sorted(set(self.picture_bins)):
+            raise ValueError(f"picture_bins: must rise, these don't: {', '.join(map(str, self.picture_bins))}")
+        return self
+
+
 class Mlflow(_Section):
     tracking_uri: str | None
     experiment: Annotated[str, Field(min_length=1)]
@@ -329,6 +341,7 @@ class Config(_Section):
     behaviour: Behaviour
     interests: Interests
     selfie: Selfie
+    interests_evaluation: InterestsEvaluation
     mlflow: Mlflow
     report: Report
     spark: Spark

@@ -16,6 +16,7 @@ from profilelake.clusters import stage as clusters
 from profilelake.config import Config
 from profilelake.images import stage as images
 from profilelake.ingest import stage as ingest
+from profilelake.interests import evaluate as evaluate_interests
 from profilelake.interests import stage as interests
 from profilelake.lake import open_lake
 from profilelake.profiles import stage as profiles
@@ -34,7 +35,7 @@ STAGES: dict[str, ModuleType] = {
     "report": report,
 }
 # They run beside a build: they read pinned versions of the tables, and write only their own.
-TRAININGS: dict[str, ModuleType] = {"train_selfie": train_selfie}
+TRAININGS: dict[str, ModuleType] = {"train_selfie": train_selfie, "evaluate_interests": evaluate_interests}
 
 
 def _module(name: str) -> ModuleType:

@@ -65,7 +65,7 @@ def test_arguments_are_read_as_their_keys_type() -> None:
     [
         ("clusters.kmin=3", "argument 'clusters.kmin=3': there is no key clusters.kmin; did you mean clusters.k_min?"),
         ("lake_path=x", "there is no key lake_path; did you mean lake.path?"),
-        ("nonsense=1", "there is no key nonsense; --help lists the keys"),
+        ("gibberish=1", "there is no key gibberish; --help lists the keys"),
         ("--force", "argument '--force': settings are written key=value"),
         ("clusters.k=three", "argument 'clusters.k=three': clusters.k: .*not 'three'"),
         ("clusters.k=1", "clusters.k: .*greater than or equal to 2 or .*auto.*, not 1"),
@@ -87,6 +87,12 @@ def test_arguments_are_read_as_their_keys_type() -> None:
         ("clusters.k_max=5", "clusters.k_min: 10 is above k_max, 5"),
         ("clusters.smoothing=4", "clusters.smoothing: a centred mean needs an odd number, this is 4"),
         ("naming.small_group_faces=7", "naming.small_group_faces: must be below large_group_faces"),
+        (
+            "interests_evaluation.picture_bins=[50, 10]",
+            "interests_evaluation.picture_bins: must rise, these don't: 50, 10",
+        ),
+        ("interests_evaluation.picture_bins=[0, 10]", "interests_evaluation.picture_bins.*greater than or equal to 1"),
+        ("interests_evaluation.resamples=1", "interests_evaluation.resamples: .*greater than or equal to 10, not 1"),
         ("lake.heartbeat=100", "lake.lock_stale_after: must be at least twice heartbeat"),
         ("lake.schema=a.b.c", "lake.schema: 'a.b.c' is no schema name"),
         ("quarantine.max_share=5", "quarantine.max_share: .*less than or equal to 1, not 5"),

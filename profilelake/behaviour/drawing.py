@@ -1,26 +1,17 @@
-"""Draws the figures of paper 1 with matplotlib (`figures` says from what).
-
-No global state of matplotlib is touched: figures are objects, and settings hold while one is made or saved. Colours are
-those of Okabe and Ito (2008), which colour-blind people tell apart; nothing is told by colour alone.
-"""
+"""Draws the figures of paper 1 with matplotlib (`figures` says from what, `reports.plotting` in which style)."""
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-from PIL import Image
+from matplotlib.ticker import MaxNLocator
 
 from profilelake.behaviour.figures import (
     AXIS,
@@ -42,109 +33,47 @@ from profilelake.behaviour.figures import (
     titled,
     types_of,
 )
+from profilelake.reports.plotting import (
+    BLANK,
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    PERCENT,
+    PURPLE,
+    VERMILION,
+    WIDTH,
+    bands,
+    empty_page,
+    look_of,
+    settings,
+    short,
+    titled_page,
+)
 
-_BLUE, _VERMILION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-_INK, _FAINT, _BAND, _BLANK = "#1c1b18", "#5f5b52", "#f4f2ec", "#e4e1d8"
 _TASK_LOOKS = {
-    "R4": (_BLUE, "o"),
-    "R5": (_GREEN, "^"),
-    "R6_holding_something": (_VERMILION, "s"),
-    "R6_face_mask": (_PURPLE, "D"),
+    "R4": (BLUE, "o"),
+    "R5": (GREEN, "^"),
+    "R6_holding_something": (VERMILION, "s"),
+    "R6_face_mask": (PURPLE, "D"),
 }
-_TYPE_LOOKS = [(_BLUE, "o"), (_VERMILION, "s"), (_GREEN, "^"), (_PURPLE, "D"), ("#8a6d00", "v"), (_INK, "P")]
-_WIDTH = 10.0  # inches
 _ROW = 0.2
-_DPI = 150
-# DejaVu has no Chinese, Japanese and Korean; of these a machine has one or none.
-_EAST_ASIAN = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei",
-    "WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans GB", "Arial Unicode MS", "Microsoft YaHei", "SimHei",
-)  # fmt: skip
-_SETTINGS: Any = {
-    "font.size": 9.0,
-    "text.color": _INK,
-    "text.parse_math": False,  # a category may be called $
-    "axes.edgecolor": _BLANK,
-    "axes.labelcolor": _FAINT,
-    "axes.labelsize": 8.5,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.unicode_minus": True,
-    "grid.color": _BLANK,
-    "grid.linewidth": 0.8,
-    "xtick.color": _FAINT,
-    "ytick.color": _FAINT,
-    "ytick.labelcolor": _INK,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
-    "svg.fonttype": "path",  # the same everywhere
-    "svg.hashsalt": "profilelake",
-    "pdf.fonttype": 42,
-}
 
 
 def draw(figure: str, series: Series) -> Figure:
     """One of the figures from its series."""
-    with _settings():
+    with settings():
         if not any(map(holds, series)):
             return _nothing(figure, series)
         return _DRAWN_BY[figure](figure, series)
 
 
-def save(drawn: Figure, format: str) -> bytes:
-    """The drawing as `svg`, `pdf` or `png`."""
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
-    out = io.BytesIO()
-    with _settings():
-        drawn.savefig(out, format=format, dpi=_DPI, facecolor="white", metadata=undated[format])
-    return _in_few_colours(out) if format == "png" else out.getvalue()
-
-
-def _in_few_colours(png: io.BytesIO) -> bytes:
-    """A third of the bytes, in 256 colours that nobody tells from the true ones."""
-    few = Image.open(png).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    out = io.BytesIO()
-    few.save(out, "PNG", optimize=True, dpi=(_DPI, _DPI))
-    return out.getvalue()
-
-
-@contextmanager
-def _settings() -> Iterator[None]:
-    with matplotlib.rc_context({**_SETTINGS, "font.family": _fonts()}):
-        yield
-
-
-@cache
-def _fonts() -> list[str]:
-    there = set(font_manager.get_font_names())
-    return ["DejaVu Sans", *(name for name in _EAST_ASIAN if name in there)]
-
-
-def _page(figure: str, height: float, caption: str, width: float = _WIDTH) -> Figure:
-    """An empty figure with its title above, and its caption below."""
-    page = Figure(figsize=(width, height), layout="constrained")
-    page.suptitle(TITLES[figure], x=0.012, ha="left", fontsize=13, fontweight="bold")
-    page.supxlabel(caption, x=0.012, ha="left", fontsize=8, color=_FAINT, linespacing=1.5)
-    return page
+def _page(figure: str, height: float, caption: str, width: float = WIDTH) -> Figure:
+    return titled_page(TITLES[figure], height, caption, width)
 
 
 def _nothing(figure: str, series: Series) -> Figure:
-    page = Figure(figsize=(_WIDTH, 1.3))
-    page.suptitle(TITLES[figure], x=0.012, ha="left", fontsize=13, fontweight="bold")
-    page.text(0.012, 0.25, "Nothing to show: " + ("; ".join(reasons(series)) or "it was not measured"), color=_FAINT)
-    return page
-
-
-_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
-
-
-def _short(text: str | None, most: int = 30) -> str:
-    text = text or ""
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return empty_page(TITLES[figure], reasons(series))
 
 
 def _notes(series: Series) -> str:
@@ -175,21 +104,10 @@ def _dots(axes: Axes, rows: Sequence[FigureRow], at: Any, colour: str, marker: s
     axes.plot(values, at, linestyle="none", marker=marker, color=colour, markersize=4.6, markeredgewidth=1.1, **look)
 
 
-def _bands(axes: Axes, count: int) -> None:
-    """Every other row tinted, the first row on top, a faint grid."""
-    for row in range(0, count, 2):
-        axes.axhspan(row - 0.5, row + 0.5, color=_BAND, linewidth=0, zorder=0)
-    axes.set_ylim(count - 0.5, -0.5)
-    axes.grid(axis="x")
-    axes.tick_params(length=0)
-    axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-
-
 def _effects(axes: Axes, rows: Sequence[FigureRow], corrected: Sequence[FigureRow], colour: str, marker: str) -> None:
     """Effect sizes with intervals, filled where they hold after Holm's correction, their numbers on the right."""
     at = np.arange(len(rows), dtype=float)
-    axes.axvline(0, color=_FAINT, linewidth=0.9)
+    axes.axvline(0, color=FAINT, linewidth=0.9)
     holds = [row.y is not None and row.y < SIGNIFICANT for row in corrected]
     for held, face in ((True, colour), (False, "white")):
         own = [i for i, each in enumerate(holds) if each == held]
@@ -199,7 +117,7 @@ def _effects(axes: Axes, rows: Sequence[FigureRow], corrected: Sequence[FigureRo
         text = "–" if row.y is None else f"{signed(row.y)} {stars(test.y)}"
         axes.text(
             1.02, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5,
-            color=_INK if holds[place] else _FAINT, fontweight="bold" if holds[place] else "normal",
+            color=INK if holds[place] else FAINT, fontweight="bold" if holds[place] else "normal",
         )  # fmt: skip
     ends = [abs(end) for row in rows for end in (row.low, row.high, row.y) if end is not None]
     reach = 1.06 * max(ends, default=1.0)
@@ -208,7 +126,7 @@ def _effects(axes: Axes, rows: Sequence[FigureRow], corrected: Sequence[FigureRo
 
 def _names(axes: Axes, rows: Sequence[FigureRow], corrected: Sequence[FigureRow]) -> None:
     """A row's name on the left, bold where its difference holds."""
-    axes.set_yticks(np.arange(len(rows)), [_short(row.label) for row in rows])
+    axes.set_yticks(np.arange(len(rows)), [short(row.label) for row in rows])
     for label, test in zip(axes.get_yticklabels(), corrected, strict=True):
         label.set_fontweight("bold" if test.y is not None and test.y < SIGNIFICANT else "normal")
 
@@ -238,15 +156,15 @@ def _two_sides(figure: str, series: Series) -> Figure:
     means, effect = (page.add_subplot(upper[i]) for i in range(2))
     _side_by_side(means, series, "", count)
     _names(means, series["effect"], series["p holm"])
-    means.xaxis.set_major_formatter(_PERCENT)
+    means.xaxis.set_major_formatter(PERCENT)
     means.set_xlim(left=0)
     means.set_xlabel("mean frequency (F)")
     means.legend(
         handles=_side_handles(sides), loc="lower left", bbox_to_anchor=(-0.015, 0.998), ncols=2, fontsize=8.5,
         frameon=False, columnspacing=1.5, handletextpad=0.2, borderaxespad=0.0,
     )  # fmt: skip
-    _bands(effect, count)
-    _effects(effect, series["effect"], series["p holm"], _INK, "o")
+    bands(effect, count)
+    _effects(effect, series["effect"], series["p holm"], INK, "o")
     effect.set_yticks([])
     effect.set_title("Effect size (Hedges’ g)")
     effect.set_xlabel(f"←  {_without(sides[1])} more      {_without(sides[0])} more  →")
@@ -268,11 +186,11 @@ def _side_handles(sides: Sequence[str]) -> list[Line2D]:
     ]
 
 
-_SIDE_LOOKS = ((_BLUE, "o", _BLUE), (_VERMILION, "s", "white"))
+_SIDE_LOOKS = ((BLUE, "o", BLUE), (VERMILION, "s", "white"))
 
 
 def _side_by_side(axes: Axes, series: Series, prefix: str, count: int) -> None:
-    _bands(axes, count)
+    bands(axes, count)
     for side, shift, (colour, marker, face) in zip(("positive", "negative"), (-0.17, 0.17), _SIDE_LOOKS, strict=True):
         at = np.arange(count) + shift
         _dots(axes, series[prefix + side], at, colour, marker, markerfacecolor=face)
@@ -291,7 +209,7 @@ def _habit(axes: Axes, series: Series, habit: str, names: Sequence[str]) -> None
     axes.margins(x=0.25)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     if habit == "S":
-        axes.xaxis.set_major_formatter(_PERCENT)
+        axes.xaxis.set_major_formatter(PERCENT)
     said = "g unknown" if effect.y is None else f"g = {signed(effect.y)} {stars(test.y)}"
     axes.set_title(f"{HABITS[habit]}: {said}")
     axes.set_xlabel("pictures an occurrence" if habit == "I" else "share of posts with one category")
@@ -313,15 +231,15 @@ def _tendencies(figure: str, series: Series) -> Figure:
     page = _page(figure, 2.3 + 0.27 * count, caption, width=12.0)
     grid = page.add_gridspec(1, 1 + len(tasks), width_ratios=[2.6, *([1] * len(tasks))])
     means = page.add_subplot(grid[0])
-    _bands(means, count)
+    bands(means, count)
     at = np.arange(count, dtype=float)
     values = [_finite(row.y) for row in everybody]
-    means.vlines(values, at - 0.42, at + 0.42, color=_INK, linewidth=2.2, label="all users")
+    means.vlines(values, at - 0.42, at + 0.42, color=INK, linewidth=2.2, label="all users")
     for task, shift in zip(tasks, _shifts(len(tasks)), strict=True):
         colour, marker = _TASK_LOOKS[task]
         _dots(means, series[task], at + shift, colour, marker, label=TENDENCIES[task])
-    means.set_yticks(at, [_short(row.label) for row in everybody])
-    means.xaxis.set_major_formatter(_PERCENT)
+    means.set_yticks(at, [short(row.label) for row in everybody])
+    means.xaxis.set_major_formatter(PERCENT)
     means.set_xlim(left=0)
     means.set_title("Mean frequency (F)")
     means.legend(
@@ -330,7 +248,7 @@ def _tendencies(figure: str, series: Series) -> Figure:
     )  # fmt: skip
     panels = [page.add_subplot(grid[i]) for i in range(1, len(tasks) + 1)]
     for task, panel in zip(tasks, panels, strict=True):
-        _bands(panel, count)
+        bands(panel, count)
         _effects(panel, series[f"{task} effect"], series[f"{task} p holm"], *_TASK_LOOKS[task])
         panel.set_yticks([])
         panel.set_title(
@@ -363,7 +281,7 @@ def _heatmap(figure: str, series: Series) -> Figure:
     caption = (
         f"Pearson’s r between the frequencies of two categories over {first[0].n:,} users; neighbours go together most."
         + (
-            f" Blank, since all users have the same of it: {_short(', '.join(blank), 70)}."
+            f" Blank, since all users have the same of it: {short(', '.join(blank), 70)}."
             if blank and count > 1
             else ""
         )
@@ -375,12 +293,12 @@ def _heatmap(figure: str, series: Series) -> Figure:
     axes = page.add_subplot()
     image = axes.imshow(matrix, cmap=_diverging(), vmin=-reach, vmax=reach, interpolation="nearest")
     at = np.arange(count)
-    axes.set_xticks(at, [_short(name, 24) for name in names], rotation=90)
-    axes.set_yticks(at, [_short(name, 24) for name in names])
+    axes.set_xticks(at, [short(name, 24) for name in names], rotation=90)
+    axes.set_yticks(at, [short(name, 24) for name in names])
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        label.set_color(_INK)
+        label.set_color(INK)
         if label.get_text() == "Selfie":
-            label.set(fontweight="bold", color=_VERMILION)
+            label.set(fontweight="bold", color=VERMILION)
     axes.tick_params(length=0, labelsize=8 if count <= _PRINTED else 7)
     axes.spines[:].set_visible(False)
     if count <= _PRINTED:
@@ -388,7 +306,7 @@ def _heatmap(figure: str, series: Series) -> Figure:
             if not math.isnan(r):
                 text = signed(r)
                 axes.text(j, i, text, ha="center", va="center", fontsize=6.5,
-                          color="white" if abs(r) > 0.65 * reach else _INK)  # fmt: skip
+                          color="white" if abs(r) > 0.65 * reach else INK)  # fmt: skip
     else:
         for marker, strong in (("+", matrix >= reach / 2), ("_", matrix <= -reach / 2)):
             lines, columns = np.nonzero(strong)
@@ -404,14 +322,10 @@ _PRINTED = 14  # categories up to which the coefficients stand in the cells
 
 def _diverging() -> Any:
     """Blue to white to red, colour-blind safe, with grey for what has no value."""
-    return matplotlib.colormaps["RdBu_r"].with_extremes(bad=_BLANK)
+    return matplotlib.colormaps["RdBu_r"].with_extremes(bad=BLANK)
 
 
 # -- figures 9 and 10 ------------------------------------------------------------------------------------------------
-
-
-def _look(place: int) -> tuple[str, str]:
-    return _TYPE_LOOKS[place % len(_TYPE_LOOKS)]
 
 
 def _radars(figure: str, series: Series) -> Figure:
@@ -429,7 +343,7 @@ def _radars(figure: str, series: Series) -> Figure:
         axes: Any = page.add_subplot(lines, columns, place + 1, projection="polar")
         own = [at_type(series[attribute], number) for attribute in attributes]
         values = np.array([_finite(row.y if row else None) for row in own])
-        colour, marker = _look(place)
+        colour, marker = look_of(place)
         ring = np.arange(len(attributes) + 1) % max(1, len(attributes))
         axes.fill(angles, np.nan_to_num(values), color=colour, alpha=0.22, linewidth=0)
         axes.plot(
@@ -449,18 +363,18 @@ def _radars(figure: str, series: Series) -> Figure:
         axes.set_xticks(angles, [_spoke(series, attribute, number) for attribute in attributes])
         for label, angle in zip(axes.get_xticklabels(), angles, strict=True):
             label.set_horizontalalignment(("center", "left", "right")[int(np.sign(round(np.sin(angle), 6)))])
-        axes.tick_params(axis="x", pad=2, labelsize=8, labelcolor=_INK)
-        axes.spines["polar"].set_color(_BLANK)
+        axes.tick_params(axis="x", pad=2, labelsize=8, labelcolor=INK)
+        axes.spines["polar"].set_color(BLANK)
         n = max((row.n or 0 for row in own if row), default=0)
-        axes.set_title(_short(titled(number, name)), loc="center", fontsize=10.5, color=colour, y=1.0, pad=50)
+        axes.set_title(short(titled(number, name)), loc="center", fontsize=10.5, color=colour, y=1.0, pad=50)
         said = f"n = {n:,} users"
-        axes.text(0.5, 1.225, said, transform=axes.transAxes, ha="center", fontsize=8, color=_FAINT)
+        axes.text(0.5, 1.225, said, transform=axes.transAxes, ha="center", fontsize=8, color=FAINT)
     return page
 
 
 def _spoke(series: Series, attribute: str, number: int) -> str:
     mean = at_type(series.get(f"{MEAN} {attribute}", ()), number)
-    return _short(attribute, 18) + ("" if mean is None or mean.y is None else f"\n{100 * mean.y:.0f} %")
+    return short(attribute, 18) + ("" if mean is None or mean.y is None else f"\n{100 * mean.y:.0f} %")
 
 
 def _measures(figure: str, series: Series) -> Figure:
@@ -475,27 +389,27 @@ def _measures(figure: str, series: Series) -> Figure:
     page = _page(figure, (0.75 + 0.3 * len(types)) * lines + 1.1, caption)
     for place, measure in enumerate(shown):
         axes = page.add_subplot(lines, columns, place + 1)
-        _bands(axes, len(types))
+        bands(axes, len(types))
         for at, (number, _) in enumerate(types):
             row = at_type(series[measure], number)
             if row is None or row.y is None:
                 axes.text(0.5, at, "nobody", transform=axes.get_yaxis_transform(), va="center", ha="center",
-                          fontsize=7, color=_FAINT)  # fmt: skip
+                          fontsize=7, color=FAINT)  # fmt: skip
                 continue
-            colour, marker = _look(at)
+            colour, marker = look_of(at)
             _dots(axes, [row], [at], colour, marker)
             axes.text(
-                1.02, at, f"{row.n:,}", transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=_FAINT
+                1.02, at, f"{row.n:,}", transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=FAINT
             )
-        axes.text(1.02, -0.62, "n", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7, color=_FAINT)
+        axes.text(1.02, -0.62, "n", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7, color=FAINT)
         axes.margins(x=0.12)
         axes.set_title(MEASURES[measure], fontsize=8.5)
-        axes.set_yticks(np.arange(len(types)), [_short(titled(*each), 22) for each in types] if place % 4 == 0 else [])
+        axes.set_yticks(np.arange(len(types)), [short(titled(*each), 22) for each in types] if place % 4 == 0 else [])
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         if measure == "selfie_inertia":
             axes.set_xlabel("selfies a post with selfies", fontsize=7.5)
         else:
-            axes.xaxis.set_major_formatter(_PERCENT)
+            axes.xaxis.set_major_formatter(PERCENT)
     return page
 
 

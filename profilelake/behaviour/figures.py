@@ -56,7 +56,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class FigureRow:
-    """A row of `figure_data` without `run_id` and `paper` (1): one number behind a figure."""
+    """A row of `figure_data` without `run_id` and `paper`: one number behind a figure."""
 
     figure: str
     series: str
@@ -90,9 +90,9 @@ def draw(figure: str, rows: Sequence[FigureRow]) -> Figure:
 def save(drawn: Figure, format: str) -> bytes:
     """The drawing as `svg`, `pdf` or `png` (at 150 dots an inch, in 256 colours); without a date, so the same for the
     same rows."""
-    from profilelake.behaviour import drawing
+    from profilelake.reports import plotting
 
-    return drawing.save(drawn, format)
+    return plotting.save(drawn, format)
 
 
 def finding(figure: str, rows: Sequence[FigureRow]) -> str:

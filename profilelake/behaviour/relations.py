@@ -44,7 +44,7 @@ FACES = ("One-face Selfie", "Multi-face Selfie")
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """A row of `evaluations` without `run_id`, `paper` (1) and `mlflow_run_id`."""
+    """A row of `evaluations` without `run_id`, `paper` and `mlflow_run_id`."""
 
     artefact: str
     task: str

@@ -147,6 +147,8 @@ def of_baselines(baselines: Iterable[Baseline]) -> list[EvaluationRow]:
     return rows
 
 
-def table_rows(rows: Sequence[EvaluationRow], run_id: str, mlflow_run_id: str | None) -> list[dict[str, Any]]:
+def table_rows(
+    rows: Sequence[EvaluationRow], paper: int, run_id: str, mlflow_run_id: str | None
+) -> list[dict[str, Any]]:
     """Rows of the table `evaluations`."""
-    return [asdict(row) | {"paper": 1, "run_id": run_id, "mlflow_run_id": mlflow_run_id} for row in rows]
+    return [asdict(row) | {"paper": paper, "run_id": run_id, "mlflow_run_id": mlflow_run_id} for row in rows]

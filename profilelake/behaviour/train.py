@@ -6,8 +6,6 @@ the next one makes the runs and models and writes these rows anew, with the ids 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -15,9 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import functions as F
-
-from profilelake import __version__, freshness
+from profilelake import freshness
 from profilelake.behaviour import attributes as attribute_file
 from profilelake.behaviour import captions, contest, prints, relations, results
 from profilelake.behaviour.contest import Contest, Figure, Kept
@@ -30,8 +26,7 @@ from profilelake.config import Config
 from profilelake.lake import Lake
 from profilelake.ledger import Context, StageReport, skipped, stage
 from profilelake.reports import publish
-from profilelake.tables import TABLES
-from profilelake.training import crossval, splits, tracking
+from profilelake.training import attempts, crossval, splits, tracking
 from profilelake.training.tracking import LAKE_RUN, Place, TrackedRun, Tracker, TrackingError
 
 NAME = "train_selfie"
@@ -84,7 +79,7 @@ def run(context: Context) -> StageReport:
     if lake.read("user_features").isEmpty():
         return skipped(NAME, "no user has features yet: run jobs/build_profiles.py first")
     with ask(lake, context.config.selfie, attributes) as asked:
-        return _Training(context, asked, where, _digest(lake, settings)).run()
+        return _Training(context, asked, where, attempts.digest(lake, settings)).run()
 
 
 def _settings(config: Config, attributes: Sequence[str], where: Place) -> dict[str, Any]:
@@ -95,12 +90,6 @@ def _settings(config: Config, attributes: Sequence[str], where: Place) -> dict[s
         "attributes": list(attributes),
         "tracking": [str(where), config.mlflow.experiment],
     }
-
-
-def _digest(lake: Lake, settings: Mapping[str, Any]) -> str:
-    """Tells trainings apart: the same lake, data, settings and code are the same training."""
-    rests_on = [lake.path or lake.schema, lake.pins, settings, __version__]
-    return hashlib.sha256(json.dumps(rests_on, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @dataclass(eq=False)
@@ -122,7 +111,9 @@ class _Training:
             files = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="profilelake-selfie-")))
             try:
                 tracker = tracking.connect(self.where, self.context.config.mlflow.experiment)
-                with tracker.training(f"{NAME} {self.context.run_id}", self.digest, self._tags()) as parent:
+                with tracker.training(
+                    f"{NAME} {self.context.run_id}", self.digest, attempts.tags(self.context)
+                ) as parent:
                     self._tracked(tracker, parent, files)
             except TrackingError as error:
                 self._untracked(files)
@@ -131,11 +122,6 @@ class _Training:
                     "and models are made"
                 ) from error
         return self._report()
-
-    def _tags(self) -> dict[str, str]:
-        pins = self.context.lake.pins
-        versions = {f"table.{table}": f"{table}@{version}" for table, version in pins.items()}
-        return {**versions, LAKE_RUN: self.context.run_id, "profilelake.version": __version__}
 
     def _tracked(self, tracker: Tracker, parent: TrackedRun, files: Path) -> None:
         kept = parent.read(_MEASURED)
@@ -237,7 +223,7 @@ class _Training:
             if found.status == tracking.FINISHED
         }
         plan = plan_of(self.context.config.selfie)
-        tags = {key: parent.tags[key] for key in self._tags()}
+        tags = {key: parent.tags[key] for key in attempts.tags(self.context)}
         missing = [one for one in self.made if one.cell.name not in done]
         with contest.fits(missing, plan) as fitted:
             for one in missing:
@@ -263,36 +249,16 @@ class _Training:
         parent: str | None,
     ) -> None:
         lake = _beside(self.context)
-        self._forget(lake, run_id)
+        attempts.forget(self.context, lake, 1, run_id)
         rows = [
             row
             for name, of_figure in evaluations.items()
-            for row in results.table_rows(of_figure, run_id, parent if name is None else ids.get(name, parent))
+            for row in results.table_rows(of_figure, 1, run_id, parent if name is None else ids.get(name, parent))
         ]
         lake.write("evaluations", lake.frame("evaluations", rows))
         drawn = [asdict(row) | {"paper": 1, "run_id": run_id} for row in figures]
         lake.write("figure_data", lake.frame("figure_data", drawn))
         self.written = True
-
-    def _forget(self, lake: Lake, run_id: str) -> None:
-        """Delete what earlier attempts at this training wrote without MLflow: it comes again, with the ids of runs."""
-        runs = lake.spark.table(lake.name("runs"))
-        same = (
-            (F.col("stage") == NAME) & (F.col("status") == "failed") & (F.col("settings") == self.context.lake.settings)
-        )
-        attempts = {
-            row["run_id"]
-            for row in runs.where(same).select("run_id", "inputs").collect()
-            if {entry["table"]: entry["version"] for entry in row["inputs"] or []} == self.context.lake.pins
-        }
-        if not attempts:
-            return
-        for table, untracked, of in (
-            ("evaluations", F.col("mlflow_run_id").isNull(), attempts),
-            ("figure_data", F.lit(True), attempts - {run_id}),
-        ):
-            theirs = F.col("run_id").isin(*of) & (F.col("paper") == 1) & untracked
-            lake.delete(table, lake.read(table).where(theirs).select(*TABLES[table].key))
 
     def _report(self) -> StageReport:
         questions = self.asked.questions.values()

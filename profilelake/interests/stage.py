@@ -195,6 +195,19 @@ def _counts(lake: Lake, labelled: DataFrame, tagged: DataFrame, of: Known) -> Da
     return counting.domain_counts(by_pictures.unionByName(counting.named_by_tags(tagged, words)))
 
 
+def interests(lake: Lake, rules: Rules) -> DataFrame:
+    """Rows of `user_interests` as other rules than the configured ones would make them, of the words that the stage has
+    looked up; nothing is written. Every network that has labels counts.
+
+    Raises:
+        ConfigError: see `known`.
+    """
+    of, labels = known(rules), lake.read("image_labels")
+    networks = [row["network"] for row in labels.select("network").distinct().collect()]  # a few
+    labelled = counting.labels(labels, networks, weigh=rules.weighting == "label_score")
+    return counting.interests(_counts(lake, labelled, counting.tags(lake.read("posts")), of), _prior(rules))
+
+
 def _write_users(lake: Lake, counts: DataFrame, rules: Rules) -> int:
     """Write both tables of users beside each other; how many rows that changed."""
     made = {

@@ -60,6 +60,7 @@ STAGES = {
     "preference": "learns what users like within a category",
     "score": "applies the trained models",
     "train_selfie": "learns who posts which selfies",
+    "evaluate_interests": "compares interests from pictures with those from tags",
     "profiles": "writes one profile a user",
 }
 
