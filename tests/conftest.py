@@ -19,8 +19,11 @@ from profilelake.lake import Lake, open_lake
 from profilelake.tables import TABLES, VIEWS
 
 ROOT = Path(__file__).resolve().parent.parent
-# Of every JVM that tests start: in the minutes that it lives its second compiler takes more time than it saves.
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
+# Of every JVM that tests start: in the minutes that it lives its second compiler takes more time than it saves. The
+# first one alone has room for a fifth of Spark's code, unless it is given more.
+os.environ.setdefault(
+    "SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:MetaspaceSize=256m"
+)
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 # What makes a test's lake small and quick; a test names what it changes.
