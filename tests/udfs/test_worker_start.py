@@ -7,7 +7,9 @@ import zipimport
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
+from pyspark.sql import SparkSession
 
 from udfs.worker_start import settle
 
@@ -45,3 +47,12 @@ def test_archives_are_not_read_again(archive: Path, monkeypatch: pytest.MonkeyPa
 def test_what_is_settled_stays_so(archive: Path) -> None:
     assert settle() >= 1
     assert settle() == 0
+
+
+def test_workers_are_forked_from_what_has_loaded_torch(spark: SparkSession) -> None:
+    def forked(_: int) -> tuple[list[str], bool]:
+        return psutil.Process().parent().cmdline(), "torch" in sys.modules
+
+    ((command, has_torch),) = spark.sparkContext.parallelize([0], 1).map(forked).collect()
+    assert command[-2:] == ["udfs.worker_daemon", "pyspark.worker"]
+    assert has_torch
