@@ -17,4 +17,4 @@ from pyspark.daemon import manager
 
 if __name__ == "__main__":
     gc.freeze()
-    manager()
+    manager()  # type: ignore[no-untyped-call]

@@ -172,11 +172,7 @@ def judge_apply(spark: SparkSession, config: Config, paths: Sequence[str]) -> di
         lake = context.lake
         _known_pictures(lake, judges[0], paths[0])
         rows = evaluations(judges, config.judge.good)
-        schema = (
-            "paper int, artefact string, task string, variant string, split string, metric string, value double, "
-            "low double, high double, n bigint, baseline double, published double, mlflow_run_id string"
-        )
-        lake.write("evaluations", lake.spark.createDataFrame(rows, schema))
+        lake.write("evaluations", lake.frame("evaluations", rows))
         pictures = len(judges[0].answers)
         return StageReport(STAGE, rows_in=pictures, rows_out=pictures, counters={"judges": len(judges)})
 
@@ -229,15 +225,24 @@ def agreement(judges: Sequence[Judged], keys: Sequence[tuple[str, str]]) -> Agre
     return Agreement(float(answers.mean(axis=1).mean()), float(np.mean(kappas)) if defined else None, len(keys))
 
 
-def evaluations(judges: Sequence[Judged], good: float) -> list[tuple[Any, ...]]:
-    """Rows of `evaluations` without run_id; see `judge_apply`."""
+def evaluations(judges: Sequence[Judged], good: float) -> list[dict[str, Any]]:
+    """Rows of `evaluations`; see `judge_apply`."""
     fit_id, every = judges[0].fit_id, agreements(judges)
     accuracies = [one.accuracy for one in every.values()]
     pooled = agreement(judges, list(judges[0].answers))
 
-    def row(task: str, variant: str, metric: str, value: float | None, n: int) -> tuple[Any, ...]:
-        published = PUBLISHED.get(metric) if task == "all" and variant == "judges" else None
-        return (PAPER, ARTEFACT, task, variant, fit_id, metric, value, None, None, n, None, published, None)
+    def row(task: str, variant: str, metric: str, value: float | None, n: int) -> dict[str, Any]:
+        return {
+            "paper": PAPER,
+            "artefact": ARTEFACT,
+            "task": task,
+            "variant": variant,
+            "split": fit_id,
+            "metric": metric,
+            "value": value,
+            "n": n,
+            "published": PUBLISHED.get(metric) if task == "all" and variant == "judges" else None,
+        }
 
     rows = []
     for category, one in every.items():
