@@ -89,7 +89,7 @@ def _distribution(series: Mapping[str, Rows], relations: Sequence[str], why: Seq
         Line2D([], [], color=colour, marker=marker, markersize=4.6, label=short(network))
         for network, (colour, marker) in zip(networks, map(look_of, range(len(networks))), strict=True)
     ]
-    page.legend(handles=handles, loc="outside upper right", ncols=3, fontsize=8, frameon=False)
+    page.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
     return page
 
 
@@ -127,7 +127,7 @@ def _means(series: Mapping[str, Rows], relations: Sequence[str], why: Sequence[s
         Line2D([], [], linestyle="none", marker="o", color=BLUE, label="pictures and tags of the same user"),
         Line2D([], [], linestyle="none", marker="|", markersize=9, markeredgewidth=1.8, color=VERMILION, label=CHANCE),
     ]
-    page.legend(handles=handles, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
+    page.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
     return page
 
 
