@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -116,13 +116,18 @@ class Lake:
     def versions(self, tables_: Iterable[str]) -> dict[str, int]:
         """The tables' Delta versions, by name: what the newest file of each table's log is numbered, or what the
         catalog says of tables that it manages."""
-        newest = self._history if self.path is None else self._newest_commit
-        return {table: newest(table) for table in sorted(set(tables_))}
+        names = sorted(set(tables_))
+        return self._of_history(names) if self.path is None else {name: self._newest_commit(name) for name in names}
 
-    def _history(self, table: str) -> int:
-        row = DeltaTable.forName(self.spark, self.name(table)).history(1).select("version").first()
-        assert row is not None
-        return int(row["version"])
+    def _of_history(self, names: Sequence[str]) -> dict[str, int]:
+        """One job for all."""
+
+        def newest(table: str) -> DataFrame:
+            history = DeltaTable.forName(self.spark, self.name(table)).history(1)
+            return history.select(F.lit(table).alias("table"), "version")
+
+        found = [newest(name) for name in names]
+        return {row["table"]: row["version"] for row in reduce(DataFrame.union, found).collect()} if found else {}
 
     def _newest_commit(self, table: str) -> int:
         """Without a job of Spark's, of which every stage would wait for dozens."""
@@ -173,6 +178,10 @@ class Lake:
         if result.changed:
             log.debug("%s: %s", table, result)
         return result
+
+    def clear(self, table: str, scope: DataFrame | None = None) -> WriteResult:
+        """Write that a table of kind `replace` has no rows any more, or none of a scope (as for `write`)."""
+        return self.write(table, self.read(table).where(F.lit(False)).drop("run_id"), scope)
 
     def _change(self, declared: Table, rows: DataFrame, scope: DataFrame | None) -> WriteResult:
         if declared.kind == "replace":

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.ids import ids_of, numbered
+from benchmarks.ids import ids_of, numbered, owners
 from profilelake.behaviour.published import TABLE_1, TABLE_3
 
 _SEED = 1
@@ -62,7 +62,7 @@ def made(posts: int) -> dict[str, pa.Table]:
     """
     rng = np.random.default_rng(_SEED)
     users = max(_SORTS, posts // POSTS_A_USER)
-    owner = _owners(rng, posts, users)
+    owner = owners(rng, posts, users, _SKEW)
     tastes = _tastes(rng, users)
     post_of, position = _slots(rng, posts)
     image_of, shown_first = _pictures(rng, len(post_of))
@@ -84,13 +84,6 @@ def made(posts: int) -> dict[str, pa.Table]:
         "cluster_centroids": _centroids(rng),
         "cluster_fits": pa.table({"purpose": ["categories", "selfie"], "k": pa.array([CLUSTERS, len(KINDS)], "i4")}),
     }
-
-
-def _owners(rng: np.random.Generator, posts: int, users: int) -> Ints:
-    """Whose each post is; everybody has one at least."""
-    shares = np.arange(1, users + 1) ** -_SKEW
-    others = rng.choice(users, posts - users, p=shares / shares.sum())
-    return rng.permutation(np.concatenate([np.arange(users), others]))
 
 
 def _tastes(rng: np.random.Generator, users: int) -> Floats:

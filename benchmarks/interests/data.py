@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.ids import ids_of, numbered
+from benchmarks.ids import ids_of, numbered, owners
 from benchmarks.interests.sizes import NETWORKS, TAGS_A_POST
 from profilelake.interests import lexicon
 
@@ -54,7 +54,7 @@ def crawl(cache: Path, posts: int, users: int) -> Path:
 def made(posts: int, users: int) -> dict[str, Iterator[pa.Table]]:
     """The tables in parts, with the columns that differ from row to row. Every user has a post at least."""
     rng = np.random.default_rng(_SEED)
-    owner = _owners(rng, posts, users)
+    owner = owners(rng, posts, users, _SKEW)
     ids = ids_of(rng, posts)
     sort = rng.integers(0, _SORTS, users)[owner]
     post_ids = numbered("bench:p", posts)
@@ -75,13 +75,6 @@ def made(posts: int, users: int) -> dict[str, Iterator[pa.Table]]:
         "post_images": iter([pa.table({"post_id": post_ids, "image_id": ids})]),
         "image_labels": _labels(rng, ids, sort),
     }
-
-
-def _owners(rng: np.random.Generator, posts: int, users: int) -> Ints:
-    """Whose each post is; everybody has one at least."""
-    shares = np.arange(1, users + 1) ** -_SKEW
-    others = rng.choice(users, posts - users, p=shares / shares.sum())
-    return rng.permutation(np.concatenate([np.arange(users), others]))
 
 
 def _tags(rng: np.random.Generator, sort: Ints) -> pa.StringArray:

@@ -370,11 +370,21 @@ def write_all(
             drawn = figures.draw(figure, rows)
             contents |= {f"{figure}.{format}": figures.save(drawn, format) for format in ("svg", "pdf", "png")}
     contents |= {f"{figure}.png": png for figure, png in contact.items()}
+    return write_files(folder, contents, printed)
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes], printed: Sequence[Printed]) -> list[Path]:
+    """Write files by name (spaces as `_`), and each table as .csv and .tex, to a local folder, which is made.
+
+    Returns:
+        The files, in the order in which they were written.
+    """
+    files = dict(contents)
     for table in printed:
-        contents |= {f"{table.name}.csv": as_csv(table), f"{table.name}.tex": as_latex(table).encode("utf-8")}
+        files |= {f"{table.name}.csv": as_csv(table), f"{table.name}.tex": as_latex(table).encode("utf-8")}
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, content in contents.items():
+    for name, content in files.items():
         written.append(folder / name.replace(" ", "_"))
         written[-1].write_bytes(content)
     return written

@@ -162,11 +162,7 @@ def measures(
 
 def _emptied(lake: Lake) -> StageReport:
     """No picture has a category any more: nobody has rows. Types that were found stay on record, none is current."""
-    changed = sum(
-        lake.write(table, lake.read(table).where(F.lit(False)).drop("run_id")).changed
-        for table in OUTPUTS
-        if table != "user_type_fits"
-    )
+    changed = sum(lake.clear(table).changed for table in OUTPUTS if table != "user_type_fits")
     _keep_fit(lake, _current(lake), [])
     return StageReport(NAME, counters={"rows_changed": changed})
 

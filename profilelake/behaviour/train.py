@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ class _Training:
         ids = {name: one.run_id for name, one in models.items()}
         self._write(parent.tags[LAKE_RUN], evaluations, figures, ids, parent.run_id)
         chosen = [(one, models[one.cell.name]) for one in self.made if one.features == self._features(one)]
-        lake = _beside(self.context)
+        lake = attempts.beside(self.context)
         took_part = [row for one, model in chosen for row in _split_rows(one, model)]
         lake.write("training_splits", lake.frame("training_splits", took_part))
         config = self.context.config
@@ -200,7 +200,7 @@ class _Training:
         """Figures and tables as files, in a local folder and below the report."""
         config = self.context.config
         printed = prints.tables([row for rows in evaluations.values() for row in rows])
-        sheets = prints.contact_sheets(_beside(self.context), config.crawl.max_image_pixels)
+        sheets = prints.contact_sheets(attempts.beside(self.context), config.crawl.max_image_pixels)
         prints.write_all(files, figures, printed, sheets)
         publish.copy_folder(self.context.spark, files, f"{config.report.path.rstrip('/')}/{_FILES}")
 
@@ -248,16 +248,7 @@ class _Training:
         ids: Mapping[str, str],
         parent: str | None,
     ) -> None:
-        lake = _beside(self.context)
-        attempts.forget(self.context, lake, 1, run_id)
-        rows = [
-            row
-            for name, of_figure in evaluations.items()
-            for row in results.table_rows(of_figure, 1, run_id, parent if name is None else ids.get(name, parent))
-        ]
-        lake.write("evaluations", lake.frame("evaluations", rows))
-        drawn = [asdict(row) | {"paper": 1, "run_id": run_id} for row in figures]
-        lake.write("figure_data", lake.frame("figure_data", drawn))
+        results.write_rows(self.context, 1, run_id, evaluations, figures, ids, parent)
         self.written = True
 
     def _report(self) -> StageReport:
@@ -271,11 +262,6 @@ class _Training:
             counters={"figures_made": len(self.made), "models_live": self.live},
             warnings=[*sorted(reasons), *self.said],
         )
-
-
-def _beside(context: Context) -> Lake:
-    """The stage's lake for what is no input of the training: what is read of it counts as no change."""
-    return replace(context.lake, read_tables=set())
 
 
 def _split_rows(figure: Figure, model: Kept) -> list[dict[str, Any]]:

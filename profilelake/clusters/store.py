@@ -64,8 +64,7 @@ def retire(lake: Lake, purpose: str) -> None:
     """A purpose that has nothing to cluster any more has no assigned picture and no current fit."""
     if current(lake, purpose) is None:
         return
-    nothing = lake.read("image_clusters").where(F.lit(False)).drop("run_id")
-    lake.write("image_clusters", nothing, scope=scope(lake, purpose))
+    lake.clear("image_clusters", scope(lake, purpose))
     fits = lake.read("cluster_fits").where(F.col("purpose") == purpose).drop("run_id")
     lake.write("cluster_fits", fits.withColumn("current", F.lit(False)))
 
@@ -77,4 +76,4 @@ def drop_orphans(lake: Lake, purpose: str) -> None:
         rows = lake.read(table).where(F.col("purpose") == purpose)
         orphans = rows.join(fits, on=["purpose", "fit_id"], how="left_anti").select("purpose", "fit_id").distinct()
         if not orphans.isEmpty():
-            lake.write(table, rows.where(F.lit(False)).drop("run_id"), scope=orphans)
+            lake.clear(table, orphans)

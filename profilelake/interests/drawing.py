@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from profilelake.behaviour.figures import FigureRow, reasons, series_of
-from profilelake.interests.evaluation import PROFILE
+from profilelake.interests.counting import TOP
 from profilelake.interests.results import CHANCE, DISTRIBUTION, MEANS
 from profilelake.reports.plotting import (
     BLUE,
@@ -77,7 +77,7 @@ def _distribution(series: Mapping[str, Rows], relations: Sequence[str], why: Seq
             axes.errorbar(
                 x, y, yerr=_reach(rows), color=colour, marker=marker, markersize=4.6, linewidth=1.3, elinewidth=1.0
             )
-        axes.set_xticks(range(PROFILE + 1))
+        axes.set_xticks(range(TOP + 1))
         axes.yaxis.set_major_formatter(PERCENT)
         axes.grid(axis="y")
         axes.tick_params(length=0)

@@ -10,7 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from pyspark.sql import functions as F
 
 from profilelake import freshness
 from profilelake.behaviour.relations import EvaluationRow
-from profilelake.behaviour.results import table_rows
+from profilelake.behaviour.results import write_rows
 from profilelake.config import Config, Interests
 from profilelake.errors import ConfigError
 from profilelake.interests import evaluation, prints, results
 from profilelake.interests import stage as of_interests
-from profilelake.interests.evaluation import TAGS, Case, Count, Plan
+from profilelake.interests.counting import TAGS
+from profilelake.interests.evaluation import Case, Count, Plan
 from profilelake.interests.results import F1, PAPER, USERS, Found, Measured
 from profilelake.lake import Lake
 from profilelake.ledger import Context, StageReport, skipped, stage
@@ -66,7 +67,7 @@ def run(context: Context) -> StageReport:
         LakeLocked: the same evaluation runs in another process of this machine.
     """
     lake, where = context.lake, tracking.place(context.config)
-    lacking = _lacking(lake)
+    lacking = _lacking(_bases(lake))
     if lacking is not None:
         return skipped(NAME, lacking)
     _require_rules(lake, context.config.interests)
@@ -91,9 +92,8 @@ def _bases(lake: Lake) -> _Bases:
     return frozenset((row["relation"], row["basis"]) for row in rows)
 
 
-def _lacking(lake: Lake) -> str | None:
+def _lacking(bases: _Bases) -> str | None:
     """Why there is nothing to compare; None where there is."""
-    bases = _bases(lake)
     if not bases:
         return NOBODY
     return UNLABELLED if {basis for _, basis in bases} == {TAGS} else None
@@ -105,11 +105,7 @@ def _require_rules(lake: Lake, rules: Interests) -> None:
     done = runs.where((F.col("stage") == of_interests.NAME) & (F.col("status") == "done"))
     last = done.orderBy(F.desc("started_at"), F.desc("run_id")).select("settings").first()
     held = {} if last is None or last["settings"] is None else json.loads(last["settings"])
-    wanted = {
-        "lookup": rules.lookup,
-        "weighting": rules.weighting,
-        "prior": rules.prior if rules.domain_weighting == "log_odds" else None,
-    }
+    wanted = of_interests.made_by(rules)
     others = [f"{key} {held[key]}, not {value}" for key, value in wanted.items() if held.get(key, value) != value]
     if others:
         raise ConfigError(
@@ -216,7 +212,7 @@ class _Evaluation:
         self._write(self.context.run_id, found, {}, None)
 
     def _measure(self) -> Measured:
-        self.measured = measure(_beside(self.context), self.context.config, self.profiles)
+        self.measured = measure(attempts.beside(self.context), self.context.config, self.profiles)
         return self.measured
 
     def _found(self, measured: Measured) -> Found:
@@ -248,16 +244,7 @@ class _Evaluation:
         return {"network": case.network, **own, **self.context.config.interests_evaluation.model_dump()}
 
     def _write(self, run_id: str, found: Found, ids: Mapping[str, str], parent: str | None) -> None:
-        lake = _beside(self.context)
-        attempts.forget(self.context, lake, PAPER, run_id)
-        rows = [
-            row
-            for name, of_case in found.evaluations.items()
-            for row in table_rows(of_case, PAPER, run_id, ids.get(name, parent))
-        ]
-        lake.write("evaluations", lake.frame("evaluations", rows))
-        drawn = [asdict(row) | {"paper": PAPER, "run_id": run_id} for row in found.figures]
-        lake.write("figure_data", lake.frame("figure_data", drawn))
+        write_rows(self.context, PAPER, run_id, found.evaluations, found.figures, ids, parent)
         self.written = True
 
 
@@ -284,19 +271,14 @@ def _metrics(rows: Sequence[EvaluationRow]) -> dict[str, float | None]:
     return found
 
 
-def _beside(context: Context) -> Lake:
-    """The stage's lake for what is no input of the evaluation: what is read of it counts as no change."""
-    return replace(context.lake, read_tables=set())
-
-
 def pending(lake: Lake, config: Config) -> dict[str, int]:
     """Comparisons that a run would make: all of them, or none where nothing changed."""
-    if _lacking(lake) is not None:
+    bases = _bases(lake)
+    if _lacking(bases) is not None:
         return {"comparisons": 0}
     where = tracking.place(config)
     last = freshness.unchanged(lake, NAME, INPUTS, settings=_settings(config, where))
     if last is not None and where.exists:
         return {"comparisons": 0}
-    bases = _bases(lake)
     relations, (_, networks) = {relation for relation, _ in bases}, _networks(bases, config)
     return {"comparisons": len(relations) * len(networks) * len(evaluation.variants(config.interests))}

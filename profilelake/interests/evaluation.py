@@ -26,9 +26,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from profilelake.config import Interests
+from profilelake.interests.counting import TAGS, TOP
 
-PROFILE = 5  # first domains that are the profile (paper 2, section 3)
-TAGS = "tags"  # the basis of the profiles from tags
 LEVEL = 95.0  # per cent of the resamples that an interval holds
 
 # What a count counts, and what its numbers a to d are then.
@@ -135,7 +134,7 @@ def _users(profiles: Mapping[str, DataFrame], evidence: DataFrame, networks: Seq
     """A row a user of a relation: all domains of the profiles as `named`, pictures by network as `given <network>`."""
     columns = ("relation", "user_id", "option", "basis", "domain", "given")
     rows = [
-        made.where(F.col("rank") <= PROFILE).withColumns({"option": F.lit(option), "given": F.lit(None).cast("bigint")})
+        made.where(F.col("rank") <= TOP).withColumns({"option": F.lit(option), "given": F.lit(None).cast("bigint")})
         for option, made in profiles.items()
     ]
     rows.append(evidence.withColumns({name: F.lit(None).cast("string") for name in ("option", "domain")}))
@@ -320,11 +319,11 @@ def score(agreement: Agreement, plan: Plan, group: int | None = None) -> Score |
     cells = {cell: users for cell, users in agreement.whole.items() if group in (None, cell[3])}
     if not cells:
         return None
-    shares = [[float(matches == k) for k in range(PROFILE + 1)] for matches, *_ in cells]
+    shares = [[float(matches == k) for k in range(TOP + 1)] for matches, *_ in cells]
     values = [[*of, matches, _f1(matches, p + t)] for of, (matches, p, t, _) in zip(shares, cells, strict=True)]
     found = _estimates(values, list(cells.values()), plan)
     chance = _chance(agreement, cells, group)
-    return Score(tuple(found[: PROFILE + 1]), found[-2], found[-1], *(chance or (None, None)))
+    return Score(tuple(found[: TOP + 1]), found[-2], found[-1], *(chance or (None, None)))
 
 
 def difference(agreement: Agreement, plan: Plan) -> Estimate | None:

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from profilelake.behaviour.figures import FigureRow
-from profilelake.behaviour.prints import Printed, as_csv, as_latex, per_cent, whole
+from profilelake.behaviour.prints import Printed, per_cent, whole, write_files
 from profilelake.behaviour.relations import EvaluationRow
 from profilelake.interests import published
-from profilelake.interests.evaluation import PROFILE
+from profilelake.interests.counting import TOP
 from profilelake.interests.results import DIFFERENCE, DOMAINS, F1, MATCHES, TABLE, USERS
 from profilelake.reports import plotting
 
-_MATCHES = [str(number) for number in range(PROFILE + 1)]
+_MATCHES = [str(number) for number in range(TOP + 1)]
 _ENDS = ("From", "To")
 
 Metrics = Mapping[str, EvaluationRow]
@@ -175,11 +175,4 @@ def write_all(folder: Path, rows: Sequence[FigureRow], printed: Sequence[Printed
     for figure in drawing.FIGURES:
         drawn = drawing.draw(figure, rows)
         contents |= {f"{figure}.{format}": plotting.save(drawn, format) for format in ("svg", "pdf", "png")}
-    for table in printed:
-        contents |= {f"{table.name}.csv": as_csv(table), f"{table.name}.tex": as_latex(table).encode("utf-8")}
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, content in contents.items():
-        written.append(folder / name.replace(" ", "_"))
-        written[-1].write_bytes(content)
-    return written
+    return write_files(folder, contents, printed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -77,7 +78,7 @@ def run(context: Context) -> StageReport:
     last = _unchanged(lake, config, of)
     if last is not None:
         return StageReport(NAME, rows_in=last["rows_in"], rows_out=last["rows_out"])
-    labelled = _labels(lake, config)
+    labelled = _labels(lake, config.interests, config.images.label)
     tagged = counting.tags(lake.read("posts"))
     vocabulary = tagged.groupBy("word").agg(F.count("*").alias("occurrences")).persist(StorageLevel.DISK_ONLY)
     try:
@@ -104,24 +105,21 @@ def run(context: Context) -> StageReport:
 
 def _unchanged(lake: Lake, config: Config, of: Known) -> Row | None:
     """The ledger's last row where there is nothing to do."""
-    rules = config.interests
-    settings = {
-        "words": of.digest,
-        "lookup": rules.lookup,
-        "networks": sorted(config.images.label),
-        "weighting": rules.weighting,
-        "prior": _prior(rules),
-    }
+    settings = {"words": of.digest, "networks": sorted(config.images.label), **made_by(config.interests)}
     return freshness.unchanged(lake, NAME, (*INPUTS, *OUTPUTS), settings=settings)
+
+
+def made_by(rules: Rules) -> dict[str, Any]:
+    """Which rules profiles are made by, as the ledger keeps it; `prior` is None without log-odds."""
+    return {"lookup": rules.lookup, "weighting": rules.weighting, "prior": _prior(rules)}
 
 
 def _prior(rules: Rules) -> float | None:
     return rules.prior if rules.domain_weighting == "log_odds" else None
 
 
-def _labels(lake: Lake, config: Config) -> DataFrame:
-    weigh = config.interests.weighting == "label_score"
-    return counting.labels(lake.read("image_labels"), config.images.label, weigh=weigh)
+def _labels(lake: Lake, rules: Rules, networks: Sequence[str]) -> DataFrame:
+    return counting.labels(lake.read("image_labels"), networks, weigh=rules.weighting == "label_score")
 
 
 def _no_labels(config: Config) -> str:
@@ -134,8 +132,7 @@ def _nothing(lake: Lake, config: Config) -> StageReport:
     held = [table for table in OUTPUTS if not lake.read(table).isEmpty()]
     if not held:
         return skipped(NAME, f"{_no_labels(config)}, and no post has a tag")
-    empty = {table: lake.read(table).where(F.lit(False)).drop("run_id") for table in held}
-    changed = sum(lake.write(table, rows).changed for table, rows in empty.items())
+    changed = sum(lake.clear(table).changed for table in held)
     return StageReport(NAME, counters={"rows_changed": changed})
 
 
@@ -202,9 +199,9 @@ def interests(lake: Lake, rules: Rules) -> DataFrame:
     Raises:
         ConfigError: see `known`.
     """
-    of, labels = known(rules), lake.read("image_labels")
-    networks = [row["network"] for row in labels.select("network").distinct().collect()]  # a few
-    labelled = counting.labels(labels, networks, weigh=rules.weighting == "label_score")
+    of = known(rules)
+    present = lake.read("image_labels").select("network").distinct().collect()  # a few
+    labelled = _labels(lake, rules, [row["network"] for row in present])
     return counting.interests(_counts(lake, labelled, counting.tags(lake.read("posts")), of), _prior(rules))
 
 
@@ -225,6 +222,8 @@ def pending(lake: Lake, config: Config) -> dict[str, int]:
     if _unchanged(lake, config, known(config.interests)) is not None:
         return {"users": 0}
     shown = lake.read("posts").join(lake.read("post_images"), on="post_id", how="inner")
-    pictured = shown.select("user_id", "image_id").join(_labels(lake, config), on="image_id", how="left_semi")
+    pictured = shown.select("user_id", "image_id").join(
+        _labels(lake, config.interests, config.images.label), on="image_id", how="left_semi"
+    )
     tagged = counting.tags(lake.read("posts")).select("user_id")
     return {"users": pictured.select("user_id").union(tagged).distinct().count()}

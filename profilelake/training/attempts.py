@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pyspark.sql import functions as F
@@ -28,15 +29,20 @@ def tags(context: Context) -> dict[str, str]:
     return {**versions, LAKE_RUN: context.run_id, "profilelake.version": __version__}
 
 
-def forget(context: Context, lake: Lake, paper: int, run_id: str) -> None:
+def beside(context: Context) -> Lake:
+    """The stage's lake for what is no input of the training: what is read of it counts as no change."""
+    return replace(context.lake, read_tables=set())
+
+
+def forget(context: Context, paper: int, run_id: str) -> None:
     """Delete what earlier attempts at this training wrote without MLflow: it comes again, with the ids of runs.
 
     Args:
         context: of the stage; its lake's pins and settings say which attempts are the same training.
-        lake: where it is deleted; what is read of it counts as no input.
         paper: whose rows of `evaluations` and `figure_data` they are.
         run_id: under which the rows come again.
     """
+    lake = beside(context)
     runs = lake.spark.table(lake.name("runs"))
     same = (
         (F.col("stage") == context.stage) & (F.col("status") == "failed") & (F.col("settings") == context.lake.settings)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pytest
 from pyspark.sql import SparkSession
 
 from profilelake.behaviour import tasks
@@ -105,6 +108,17 @@ def make_template(folder: Path) -> Path:
     """An empty store with all its tables, which take MLflow seconds to make."""
     tracking.connect(Place(f"sqlite:///{folder / 'mlflow.db'}", folder), "template")
     return folder
+
+
+@contextmanager
+def closed_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Every place of models is a server that is down; undo what it yields, and it is up."""
+    connect = tracking.connect
+    with socket.socket() as taken, monkeypatch.context() as patch:
+        taken.bind(("127.0.0.1", 0))
+        down = Place(f"http://user:secret@127.0.0.1:{taken.getsockname()[1]}")
+        patch.setattr(tracking, "connect", lambda where, experiment: connect(down, experiment))
+        yield patch
 
 
 def put_live(

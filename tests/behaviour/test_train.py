@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import re
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -204,15 +202,8 @@ def test_a_training_fills_its_tables_once(
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """The tracking server is down until this is undone."""
-    with socket.socket() as taken, monkeypatch.context() as patch:
-        taken.bind(("127.0.0.1", 0))
-        down = Place(f"http://user:secret@127.0.0.1:{taken.getsockname()[1]}")
-        patch.setattr(tracking, "connect", functools.partial(_instead, down, tracking.connect))
+    with live.closed_server(monkeypatch) as patch:
         yield patch
-
-
-def _instead(down: Place, connect: Callable[[Place, str], Tracker], where: Place, experiment: str) -> Tracker:
-    return connect(down, experiment)
 
 
 @pytest.mark.usefixtures("_no_figures")

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from profilelake.interests.evaluation import TAGS, Case, Count
+from profilelake.interests.counting import TAGS
+from profilelake.interests.evaluation import Case, Count
 
 DOMAINS = ("animals", "art", "food and drink", "games", "history", "music", "religion", "sport", "warfare")
 NETWORKS = ("resnet50", "vgg16")

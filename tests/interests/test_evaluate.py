@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +18,7 @@ from profilelake.interests.evaluation import Case
 from profilelake.interests.results import Measured
 from profilelake.lake import Lake
 from profilelake.training import tracking
-from profilelake.training.tracking import Place, Tracker, TrackingError
+from profilelake.training.tracking import Tracker, TrackingError
 from tests.behaviour import live
 from tests.interests import crowd
 from tests.interests.crowd import NETWORKS
@@ -166,15 +164,8 @@ def test_an_evaluation_fills_its_tables_once(
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """The tracking server is down until this is undone."""
-    with socket.socket() as taken, monkeypatch.context() as patch:
-        taken.bind(("127.0.0.1", 0))
-        down = Place(f"http://user:secret@127.0.0.1:{taken.getsockname()[1]}")
-        patch.setattr(tracking, "connect", functools.partial(_instead, down, tracking.connect))
+    with live.closed_server(monkeypatch) as patch:
         yield patch
-
-
-def _instead(down: Place, connect: Callable[[Place, str], Tracker], where: Place, experiment: str) -> Tracker:
-    return connect(down, experiment)
 
 
 @pytest.mark.usefixtures("_measured")
