@@ -19,8 +19,8 @@ from profilelake.lake import Lake, open_lake
 from profilelake.tables import TABLES, VIEWS
 
 ROOT = Path(__file__).resolve().parent.parent
-# Of every JVM that tests start: in the minutes that it lives its second compiler takes more time than it saves. The
-# first one alone has room for a fifth of Spark's code, unless it is given more.
+# Of the JVMs of processes that tests start: in the minutes that they live their second compiler takes more time than it
+# saves. The first one alone has room for a fifth of Spark's code, unless it is given more.
 os.environ.setdefault(
     "SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:MetaspaceSize=256m"
 )
@@ -47,7 +47,9 @@ def spark() -> Iterator[SparkSession]:
             f"--conf spark.ui.enabled=false --conf spark.local.dir={scratch} "
             # compiling a query's code takes longer than a test's few rows do
             "--conf spark.sql.codegen.wholeStage=false --conf spark.sql.codegen.factoryMode=NO_CODEGEN "
-            f"--conf spark.driver.extraJavaOptions=-Dderby.system.home={scratch} "
+            # this JVM lives long enough for the second compiler, and its heap is too small to be marked beside its work
+            f"--conf 'spark.driver.extraJavaOptions=-Dderby.system.home={scratch} -XX:TieredStopAtLevel=4 "
+            "-XX:+UseSerialGC' "
             "--conf spark.driver.memory=2g --conf spark.ui.showConsoleProgress=false pyspark-shell"
         )
         config = configuration.load(arguments=["spark.master=local[2]", "spark.driver_memory=2g"])

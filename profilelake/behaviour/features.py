@@ -65,8 +65,9 @@ def occurrences(posts: DataFrame, post_images: DataFrame, pictures: DataFrame) -
     """
     posted = posts.where(F.col("relation") == "posted").select("post_id", "user_id")
     shown = post_images.select("post_id", "image_id").join(pictures, on="image_id", how="inner")
-    of = shown.groupBy("post_id", "category").agg(F.count("*").alias("images"), F.bit_or("kinds").alias("kinds"))
-    return of.join(posted, on="post_id", how="inner").select("user_id", "post_id", "category", "images", "kinds")
+    # Joined before they are counted: all that goes by post then stays where the join has put it, without a shuffle.
+    in_post = shown.join(posted, on="post_id", how="inner").groupBy("user_id", "post_id", "category")
+    return in_post.agg(F.count("*").alias("images"), F.bit_or("kinds").alias("kinds"))
 
 
 def kinds() -> Column:

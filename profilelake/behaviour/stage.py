@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -100,13 +101,10 @@ def _unchanged(lake: Lake, config: Config) -> Row | None:
 
 def _fits(lake: Lake) -> dict[str, str]:
     """By purpose the fit that pictures have their categories and kinds of selfie from; none where none has one."""
-    found = (
-        lake.read("image_clusters")
-        .where(F.col("purpose").isin(CATEGORIES, KINDS))
-        .groupBy("purpose")
-        .agg(F.max("fit_id").alias("fit_id"))
-    )
-    return {row["purpose"]: row["fit_id"] for row in found.collect()}
+    held = lake.read("image_clusters").select("purpose", "fit_id")
+    # all pictures of a purpose are of one fit
+    first = [held.where(F.col("purpose") == purpose).limit(1) for purpose in (CATEGORIES, KINDS)]
+    return {row["purpose"]: row["fit_id"] for row in reduce(DataFrame.union, first).collect()}
 
 
 def _present(lake: Lake, fit_id: str) -> list[str]:

@@ -283,7 +283,7 @@ def test_a_killed_run_is_completed_by_the_next(clustered, unclustered, killed_af
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("last", [1, 2, 4, 5, 7, 9])  # the others are like these, for the kinds of selfie
+@pytest.mark.parametrize("last", [4, 5, 7])  # the fit is current; its pictures are assigned; kinds are written
 def test_a_refit_that_is_killed_shows_old_categories_or_new_ones(clustered, killed_after, last):
     lake = clustered.open("1")
     rename(lake, "categories", {"Pet": "Cats"})
