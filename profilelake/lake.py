@@ -184,8 +184,6 @@ class Lake:
         return self.write(table, self.read(table).where(F.lit(False)).drop("run_id"), scope)
 
     def _change(self, declared: Table, rows: DataFrame, scope: DataFrame | None) -> WriteResult:
-        if declared.kind == "replace":
-            rows = rows.persist(StorageLevel.DISK_ONLY)  # they are looked at twice: what is new, and what is gone
         source = _reduced(declared, rows, self.spark.table(self.name(declared.name)), scope)
         source = source.persist(StorageLevel.DISK_ONLY)
         try:
@@ -197,8 +195,6 @@ class Lake:
                 self._add(declared, source.select(rows.columns))
         finally:
             source.unpersist()
-            if declared.kind == "replace":
-                rows.unpersist()
         return result
 
     def _fill(self, declared: Table, rows: DataFrame) -> WriteResult:
@@ -305,28 +301,30 @@ _OPS = ("insert", "update", "delete")
 
 
 def _reduced(declared: Table, rows: DataFrame, existing: DataFrame, scope: DataFrame | None) -> DataFrame:
-    """The rows that change something, each with its operation in `_op`."""
+    """The rows that change something, each with its operation in `_op`; of those to delete only the key is there. Rows
+    and table are read once."""
     key = list(declared.key)
     compared = [name for name in declared.compared if name in existing.columns]
+    deletes = declared.kind == "replace"
+    in_scope = F.lit(deletes and scope is None)
+    if deletes and scope is not None:
+        marked = scope.distinct().withColumn("_in_scope", F.lit(True))
+        existing = existing.join(marked, on=scope.columns, how="left")
+        in_scope = F.coalesce("_in_scope", F.lit(False))
     held = existing.select(
-        *[F.col(name).alias(f"_held_{name}") for name in key], F.struct(*compared, F.lit(1).alias("_")).alias("_held")
+        *[F.col(name).alias(f"_held_{name}") for name in key],
+        F.struct(*compared, in_scope.alias("_in_scope")).alias("_held"),
     )
     same_key: SparkColumn = reduce(lambda a, b: a & b, [F.col(n) == F.col(f"_held_{n}") for n in key])
-    is_new = F.col("_held").isNull()
+    is_new, is_gone = F.col("_held").isNull(), F.col("_given").isNull()
     differs = reduce(
         lambda a, b: a | b, [~F.col(name).eqNullSafe(F.col(f"_held.{name}")) for name in compared], F.lit(False)
     )
-    changes = (
-        rows.join(held, on=same_key, how="left")
-        .where(is_new | differs)
-        .withColumn(_OP, F.when(is_new, "insert").otherwise("update"))
-        .select(*rows.columns, _OP)
+    matched = rows.withColumn("_given", F.lit(True)).join(held, on=same_key, how="full" if deletes else "left")
+    return matched.where(F.when(is_gone, F.col("_held._in_scope")).otherwise(is_new | differs)).select(
+        *[F.coalesce(name, f"_held_{name}").alias(name) if name in key else F.col(name) for name in rows.columns],
+        F.when(is_new, "insert").when(is_gone, "delete").otherwise("update").alias(_OP),
     )
-    if declared.kind == "upsert":
-        return changes
-    in_scope = existing if scope is None else existing.join(scope.distinct(), on=scope.columns, how="left_semi")
-    gone = in_scope.join(rows.select(*key), on=key, how="left_anti").select(*rows.columns)
-    return changes.unionByName(gone.withColumn(_OP, F.lit("delete")))
 
 
 def open_lake(spark: SparkSession, config: Config, *, run_id: str | None = None) -> Lake:

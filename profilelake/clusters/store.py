@@ -71,9 +71,9 @@ def retire(lake: Lake, purpose: str) -> None:
 
 def drop_orphans(lake: Lake, purpose: str) -> None:
     """Forget sweeps and clusters that a run which died left of a fit that never became current."""
-    fits = lake.read("cluster_fits").select("purpose", "fit_id")
+    fits = lake.read("cluster_fits").where(F.col("purpose") == purpose).select("fit_id").collect()
+    known = [row["fit_id"] for row in fits]
     for table in ("cluster_sweeps", "cluster_centroids"):
-        rows = lake.read(table).where(F.col("purpose") == purpose)
-        orphans = rows.join(fits, on=["purpose", "fit_id"], how="left_anti").select("purpose", "fit_id").distinct()
+        orphans = lake.read(table).where((F.col("purpose") == purpose) & ~F.col("fit_id").isin(known))
         if not orphans.isEmpty():
-            lake.clear(table, orphans)
+            lake.clear(table, orphans.select("purpose", "fit_id").distinct())
