@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from profilelake import config as configuration
+from profilelake import ledger
 from profilelake import session as sessions
 from profilelake.config import Config
 from profilelake.lake import Lake, open_lake
@@ -141,6 +142,24 @@ def lake_config(make_lake_config: Callable[..., Config]) -> Config:
 def lake(spark: SparkSession, lake_config: Config) -> Lake:
     """An empty lake that can be written without a run, for tests that lay their input tables down by hand."""
     return open_lake(spark, lake_config, run_id="test")
+
+
+@pytest.fixture
+def unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of a stage that neither take the lake nor leave it, which costs more than most stages do to a small lake; in
+    the ledger they have the stage's own row alone."""
+
+    class Free(ledger._Lock):
+        def take(self) -> None:
+            return
+
+        def assert_held(self) -> None:
+            return
+
+        def release(self, *_: object) -> None:
+            return
+
+    monkeypatch.setattr(ledger, "_Lock", Free)
 
 
 def versions(lake: Lake) -> dict[str, int]:

@@ -59,6 +59,7 @@ def rows(lake: Lake, table: str) -> list[Row]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unlocked")
 def test_everybody_is_scored_by_what_is_live(
     lake: Lake,
     lake_config: Config,

@@ -63,14 +63,14 @@ def _clustered(place: Place, unclustered: Path, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def inputs(place: Place, unclustered: Path, tmp_path: Path) -> Clustered:
+def inputs(place: Place, unclustered: Path, tmp_path: Path, unlocked: None) -> Clustered:
     """The lake with ten pictures of each planted group, not clustered yet."""
     place.put_down(unclustered)
     return Clustered(place, tmp_path)
 
 
 @pytest.fixture
-def clustered(place: Place, _clustered: Path, tmp_path: Path) -> Clustered:
+def clustered(place: Place, _clustered: Path, tmp_path: Path, unlocked: None) -> Clustered:
     """That lake after one run of the stage."""
     place.put_down(_clustered)
     return Clustered(place, tmp_path)

@@ -25,7 +25,7 @@ from tests.lakes import lay, lay_posts
 from tests.udfs import crashing
 from udfs.picture_pass import PassSpec, run_pass
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.usefixtures("unlocked")]
 
 
 def jpeg(name: str) -> bytes:
