@@ -56,4 +56,4 @@ def test_no_python_opens_a_file_of_a_crawl_under_a_uri(tmp_path: Path) -> None:
     read = json.loads(done.stdout.strip().splitlines()[-1])["stages"][0]
     assert read["rows_out"] > 100
     assert read["counters"]["images_new"] > 10
-    assert any("pyspark.daemon" in path.read_text(encoding="utf-8") for path in started.iterdir())
+    assert any("worker_daemon" in path.read_text(encoding="utf-8") for path in started.iterdir())
