@@ -54,6 +54,7 @@ def test_a_command_of_the_readme(
     command: str, built: tuple[int, dict[str, Any], str], places: tuple[str, ...], own: Path, tmp_path: Path
 ) -> None:
     crawl, lake, report, *quick = places
+    quick.append("images.label=[efficientnet_lite0]")
     base = str(lake_of(places).parent)
     is_own = "path/to/crawl" in command
     for named, here in {
@@ -78,9 +79,13 @@ def test_a_command_of_the_readme(
     if words[0] == "make":
         words[1:1] = ["-o", "setup"]  # these tests run inside of what it makes
     environment = {**os.environ, "SPARK_CONF_DIR": str(ROOT / "conf")}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    before = sorted(Path(base).rglob("*"))
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stdout.strip()
+    if "--dry-run" in words:
+        assert json.loads(done.stdout.splitlines()[-1])["pending"]["images"] == {"pictures": 0}
+        assert sorted(Path(base).rglob("*")) == before
     if is_own:
         summary = json.loads((tmp_path / "report" / "summary.json").read_text(encoding="utf-8"))
         out = {stage["stage"]: stage["rows_out"] for stage in summary["stages"]}
