@@ -12,7 +12,8 @@ import pytest
 
 from tests.jobs.conftest import ROOT, submit
 
-pytestmark = [pytest.mark.slow, pytest.mark.model]
+# a whole build, or several, on a machine that does something else besides
+pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.timeout(1200)]
 
 
 def test_a_build_ends_well_and_says_what_it_did(

@@ -23,7 +23,8 @@ from tests.jobs.conftest import ROOT, lake_of
 
 BY_CI = {"make demo", "make test"}
 
-pytestmark = [pytest.mark.slow, pytest.mark.model]
+# a whole build, or several, on a machine that does something else besides
+pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
