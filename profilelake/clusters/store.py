@@ -72,7 +72,7 @@ def retire(lake: Lake, purpose: str) -> None:
 def drop_orphans(lake: Lake, purpose: str) -> None:
     """Forget sweeps and clusters that a run which died left of a fit that never became current."""
     fits = lake.read("cluster_fits").where(F.col("purpose") == purpose).select("fit_id").collect()
-    known = [row["fit_id"] for row in fits]
+    known = [row["fit_id"] for row in fits]  # as many as fits were ever made
     for table in ("cluster_sweeps", "cluster_centroids"):
         orphans = lake.read(table).where((F.col("purpose") == purpose) & ~F.col("fit_id").isin(known))
         if not orphans.isEmpty():

@@ -1,4 +1,4 @@
-"""The main job as a user submits it; that the same again does nothing is what `.ci/run` makes the demo twice for."""
+"""The main job as a user submits it; that the same again does nothing is tested with README's commands."""
 
 from __future__ import annotations
 
