@@ -50,7 +50,7 @@ def spark() -> Iterator[SparkSession]:
             "--conf spark.sql.codegen.wholeStage=false --conf spark.sql.codegen.factoryMode=NO_CODEGEN "
             # this JVM lives long enough for the second compiler, and its heap is too small to be marked beside its work
             f"--conf 'spark.driver.extraJavaOptions=-Dderby.system.home={scratch} -XX:TieredStopAtLevel=4 "
-            "-XX:+UseSerialGC' "
+            "-XX:+UseSerialGC -XX:+UseTransparentHugePages' "
             "--conf spark.driver.memory=2g --conf spark.ui.showConsoleProgress=false pyspark-shell"
         )
         config = configuration.load(arguments=["spark.master=local[2]", "spark.driver_memory=2g"])

@@ -1,19 +1,36 @@
-"""A small demo lake, built once as a user builds it: in a process of its own, through spark-submit."""
+"""A small demo lake, built once, and jobs called as a user calls them.
+
+Starting Spark costs more than most jobs have to do here. So a command runs in the tests' own session, by the `main`
+that spark-submit calls; as processes of their own run `make demo`, which `.ci/run` does, and the commands that `submit`
+and tests/jobs/test_readme.py start.
+"""
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
 from demo import make_crawl
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBMIT = Path(sys.executable).with_name("spark-submit")
+
+
+def call(job: str, *arguments: str) -> tuple[int, str, str]:
+    """A job in the session that runs: exit status, standard output, standard error."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = importlib.import_module(f"jobs.{job}").main(arguments)
+    return status, out.getvalue(), err.getvalue()
 
 
 def submit(job: str, *arguments: str) -> tuple[int, dict[str, Any], str]:
@@ -35,6 +52,11 @@ def lake_of(places: tuple[str, ...]) -> Path:
     return Path(places[1].removeprefix("lake.path="))
 
 
+@pytest.fixture(autouse=True)
+def _clean_session() -> None:
+    """The lakes of jobs outlive a test: their tables stay registered, until another lake is opened."""
+
+
 @pytest.fixture(scope="session")
 def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     base = tmp_path_factory.mktemp("job")
@@ -51,5 +73,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def built(places: tuple[str, ...]) -> tuple[int, dict[str, Any], str]:
-    return submit("build_profiles", *places)
+def built(spark: SparkSession, places: tuple[str, ...]) -> tuple[int, dict[str, Any], str]:
+    """Exit status, summary and progress lines of the build."""
+    status, out, err = call("build_profiles", "--config", "conf/demo.yaml", *places)
+    return status, json.loads(out.splitlines()[-1]), err
