@@ -23,11 +23,8 @@ from profilelake.behaviour.figures import (
     SIGNIFICANT,
     TENDENCIES,
     TITLES,
-    FigureRow,
-    Series,
     at_type,
     holds,
-    reasons,
     signed,
     stars,
     titled,
@@ -50,6 +47,7 @@ from profilelake.reports.plotting import (
     short,
     titled_page,
 )
+from profilelake.training.results import FigureRow, Series, reasons
 
 _TASK_LOOKS = {
     "R4": (BLUE, "o"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from profilelake.training.results import NOTE, FigureRow, Series, reasons, series_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ SHOWN = 24  # categories of figure 8 (paper 1, 5.2.2)
 FIGURES = ("figure 3", "figure 4", "figure 5", "figure 6", "figure 8", "figure 9", "figure 10")
 
 # Series that hold no values but what is said of them. No category, attribute or task is called so.
-NOTE, AXIS, MEAN = "@note", "@axis", "@mean"
+AXIS, MEAN = "@axis", "@mean"
 
 # The two sides of figures 4 to 6, as the paper calls them (section 5.2.1).
 SIDES = {
@@ -52,24 +53,6 @@ TITLES = {
     "figure 9": "What do the types of users care about?",
     "figure 10": "How do the types of users post selfies?",
 }
-
-
-@dataclass(frozen=True)
-class FigureRow:
-    """A row of `figure_data` without `run_id` and `paper`: one number behind a figure."""
-
-    figure: str
-    series: str
-    x: float
-    y: float | None
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
-    label: str | None = None
-
-
-Series = Mapping[str, Sequence[FigureRow]]
-"""Series of one figure by name, each by x."""
 
 
 def draw(figure: str, rows: Sequence[FigureRow]) -> Figure:
@@ -108,20 +91,9 @@ def stars(p: float | None) -> str:
     return "" if p is None else "*" * sum(p < bound for bound in (0.05, 0.01, 0.001))
 
 
-def series_of(figure: str, rows: Sequence[FigureRow]) -> dict[str, list[FigureRow]]:
-    found: dict[str, list[FigureRow]] = {}
-    for row in sorted((row for row in rows if row.figure == figure), key=lambda row: row.x):
-        found.setdefault(row.series, []).append(row)
-    return found
-
-
 def holds(series: str) -> bool:
     """Whether a series holds values, not what is said about them."""
     return series != AXIS and not series.startswith(NOTE)
-
-
-def reasons(series: Series) -> list[str]:
-    return [row.label or "" for name in sorted(series) for row in series[name] if name.startswith(NOTE)]
 
 
 def signed(value: float) -> str:

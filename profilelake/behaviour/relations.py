@@ -23,7 +23,8 @@ from scipy.spatial import distance
 from profilelake.behaviour import effects, published
 from profilelake.behaviour.effects import Effect, Moments
 from profilelake.behaviour.features import SELFIE
-from profilelake.behaviour.figures import AXIS, HABITS, MEAN, MEASURES, NOTE, SHOWN, TENDENCIES, FigureRow
+from profilelake.behaviour.figures import AXIS, HABITS, MEAN, MEASURES, SHOWN, TENDENCIES
+from profilelake.training.results import NOTE, EvaluationRow, FigureRow
 
 if TYPE_CHECKING:
     from profilelake.behaviour.tasks import Sides
@@ -40,24 +41,6 @@ _POSITIVE, _NEGATIVE, _REST = "positive", "negative", "rest"
 _SIZE = "@n"  # the feature that every user has, so its count is the group's size
 _SEVERAL = 2  # faces from which on a selfie is multi-face
 FACES = ("One-face Selfie", "Multi-face Selfie")
-
-
-@dataclass(frozen=True)
-class EvaluationRow:
-    """A row of `evaluations` without `run_id`, `paper` and `mlflow_run_id`."""
-
-    artefact: str
-    task: str
-    variant: str
-    split: str
-    metric: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
-    baseline: float | None = None
-    published: float | None = None
-    note: str | None = None
 
 
 @dataclass(frozen=True)

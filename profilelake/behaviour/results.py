@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,12 +11,9 @@ import numpy as np
 
 from profilelake.behaviour import published
 from profilelake.behaviour.captions import Baseline
-from profilelake.behaviour.figures import FigureRow
 from profilelake.behaviour.questions import Question
-from profilelake.behaviour.relations import EvaluationRow
-from profilelake.ledger import Context
-from profilelake.training import attempts
 from profilelake.training.crossval import Score
+from profilelake.training.results import EvaluationRow
 
 CROSS_VALIDATION, TEST = "cross-validation", "test"
 _DOC2VEC = "the paper: below 0.55"
@@ -148,35 +145,3 @@ def of_baselines(baselines: Iterable[Baseline]) -> list[EvaluationRow]:
             folds = len(baseline.fold_accuracies)
             rows.append(EvaluationRow("5.2.1", "R1", baseline.name, split, "fold_std", spread, n=folds))
     return rows
-
-
-def write_rows(
-    context: Context,
-    paper: int,
-    run_id: str,
-    evaluations: Mapping[str, Sequence[EvaluationRow]] | Mapping[str | None, Sequence[EvaluationRow]],
-    figures: Sequence[FigureRow],
-    ids: Mapping[str, str],
-    parent: str | None,
-) -> None:
-    """Write rows of `evaluations` and `figure_data`, in place of what earlier attempts left (`attempts.forget`).
-
-    Args:
-        context: of the stage that found them.
-        paper: whose they are.
-        run_id: of the lake, under which they stand.
-        evaluations: by name of their part of the training; None: of the whole.
-        figures: of the whole.
-        ids: tracked runs by name of the part.
-        parent: the tracked run of parts without one; None: MLflow could not be reached.
-    """
-    attempts.forget(context, paper, run_id)
-    lake = attempts.beside(context)
-    of_table = {"paper": paper, "run_id": run_id}
-    rows = [
-        asdict(row) | of_table | {"mlflow_run_id": parent if name is None else ids.get(name, parent)}
-        for name, of_part in evaluations.items()
-        for row in of_part
-    ]
-    lake.write("evaluations", lake.frame("evaluations", rows))
-    lake.write("figure_data", lake.frame("figure_data", [asdict(row) | of_table for row in figures]))

@@ -17,9 +17,7 @@ from profilelake import freshness
 from profilelake.behaviour import attributes as attribute_file
 from profilelake.behaviour import captions, contest, prints, relations, results
 from profilelake.behaviour.contest import Contest, Figure, Kept
-from profilelake.behaviour.figures import FigureRow
 from profilelake.behaviour.questions import Asked, ask
-from profilelake.behaviour.relations import EvaluationRow
 from profilelake.behaviour.results import Measured
 from profilelake.behaviour.tasks import plan_of, tasks
 from profilelake.config import Config
@@ -27,6 +25,7 @@ from profilelake.lake import Lake
 from profilelake.ledger import Context, StageReport, skipped, stage
 from profilelake.reports import publish
 from profilelake.training import attempts, crossval, splits, tracking
+from profilelake.training.results import EvaluationRow, FigureRow, write_rows
 from profilelake.training.tracking import LAKE_RUN, Place, TrackedRun, Tracker, TrackingError
 
 NAME = "train_selfie"
@@ -248,7 +247,7 @@ class _Training:
         ids: Mapping[str, str],
         parent: str | None,
     ) -> None:
-        results.write_rows(self.context, 1, run_id, evaluations, figures, ids, parent)
+        write_rows(self.context, 1, run_id, evaluations, figures, ids, parent)
         self.written = True
 
     def _report(self) -> StageReport:

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from profilelake.behaviour.figures import FigureRow, reasons, series_of
 from profilelake.interests.counting import TOP
 from profilelake.interests.results import CHANCE, DISTRIBUTION, MEANS
 from profilelake.reports.plotting import (
@@ -26,6 +25,7 @@ from profilelake.reports.plotting import (
     short,
     titled_page,
 )
+from profilelake.training.results import FigureRow, reasons, series_of
 
 FIGURES = (DISTRIBUTION, MEANS)
 _TITLES = {

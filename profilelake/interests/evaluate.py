@@ -18,8 +18,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from profilelake import freshness
-from profilelake.behaviour.relations import EvaluationRow
-from profilelake.behaviour.results import write_rows
 from profilelake.config import Config, Interests
 from profilelake.errors import ConfigError
 from profilelake.interests import evaluation, prints, results
@@ -31,6 +29,7 @@ from profilelake.lake import Lake
 from profilelake.ledger import Context, StageReport, skipped, stage
 from profilelake.reports import publish
 from profilelake.training import attempts, tracking
+from profilelake.training.results import EvaluationRow, write_rows
 from profilelake.training.tracking import LAKE_RUN, Place, TrackedRun, Tracker, TrackingError
 
 NAME = "evaluate_interests"

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from profilelake.behaviour.figures import FigureRow
-from profilelake.behaviour.prints import Printed, per_cent, whole, write_files
-from profilelake.behaviour.relations import EvaluationRow
 from profilelake.interests import published
 from profilelake.interests.counting import TOP
 from profilelake.interests.results import DIFFERENCE, DOMAINS, F1, MATCHES, TABLE, USERS
 from profilelake.reports import plotting
+from profilelake.reports.prints import Printed, per_cent, whole, write_files
+from profilelake.training.results import EvaluationRow, FigureRow
 
 _MATCHES = [str(number) for number in range(TOP + 1)]
 _ENDS = ("From", "To")

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from profilelake.behaviour.figures import NOTE, FigureRow
-from profilelake.behaviour.relations import EvaluationRow
 from profilelake.config import Interests
 from profilelake.interests import evaluation, published
 from profilelake.interests.evaluation import Agreement, Case, Count, Estimate, Plan, Score
+from profilelake.training.results import NOTE, EvaluationRow, FigureRow
 
 PAPER = 2
 TABLE, DOMAINS = "table 1", "domains"

@@ -14,12 +14,12 @@ from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from profilelake.behaviour import prints
-from profilelake.behaviour.figures import MEASURES, FigureRow
-from profilelake.behaviour.relations import EvaluationRow
+from profilelake.behaviour.figures import MEASURES
 from profilelake.clusters import sheets
 from profilelake.config import Config
 from profilelake.lake import Lake
 from profilelake.ledger import RUN
+from profilelake.training.results import EvaluationRow, FigureRow
 
 # Occurrences below which a user's shares are shown as resting on little.
 FEW = 20

@@ -21,6 +21,7 @@ from profilelake.behaviour import prints
 from profilelake.behaviour.prints import Accuracy
 from profilelake.reports import figures
 from profilelake.reports.facts import FEW, Category, Facts, Habits, Selfies, User
+from profilelake.reports.prints import p_value
 
 # A page is mailed and opened on phones.
 MAX_BYTES = 8_000_000
@@ -563,7 +564,7 @@ def _environment() -> Environment:
         "likes": _likes,
         "percent": _percent,
         "of_100": _of_100,
-        "p": prints.p_value,
+        "p": p_value,
         "place": _place,
         "count": _plural,
         "seconds": _seconds,

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from profilelake.behaviour import published, relations
 from profilelake.behaviour.effects import Moments
-from profilelake.behaviour.figures import MEASURES, FigureRow
-from profilelake.behaviour.relations import EvaluationRow, Study, TypeMoments
+from profilelake.behaviour.figures import MEASURES
+from profilelake.behaviour.relations import Study, TypeMoments
+from profilelake.training.results import EvaluationRow, FigureRow
 
 OTHERS = tuple(name for name in published.TABLE_1 if not name.endswith("Selfie"))
 ATTRIBUTES = {

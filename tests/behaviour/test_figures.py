@@ -16,7 +16,8 @@ from matplotlib.image import AxesImage
 from PIL import Image
 
 from profilelake.behaviour import figures
-from profilelake.behaviour.figures import FIGURES, FigureRow
+from profilelake.behaviour.figures import FIGURES
+from profilelake.training.results import FigureRow
 from tests.behaviour import drawn
 
 

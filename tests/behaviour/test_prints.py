@@ -12,8 +12,8 @@ from PIL import Image
 
 from profilelake.behaviour import prints, published
 from profilelake.behaviour.figures import FIGURES
-from profilelake.behaviour.prints import Printed
-from profilelake.behaviour.relations import EvaluationRow
+from profilelake.reports.prints import Printed, as_csv, as_latex
+from profilelake.training.results import EvaluationRow
 from tests.behaviour import drawn
 
 
@@ -97,12 +97,12 @@ def test_what_was_not_measured_has_no_table(evaluations: list[EvaluationRow]) ->
 
 def test_csv_holds_the_cells(evaluations: list[EvaluationRow]) -> None:
     table = by_name(evaluations)["table 6"]
-    read = list(csv.reader(io.StringIO(prints.as_csv(table).decode("utf-8-sig"))))
+    read = list(csv.reader(io.StringIO(as_csv(table).decode("utf-8-sig"))))
     assert read == [list(table.columns), *map(list, table.rows)]
 
 
 def test_latex_sets_what_stands_there(evaluations: list[EvaluationRow]) -> None:
-    text = prints.as_latex(by_name(evaluations)["table 6"])
+    text = as_latex(by_name(evaluations)["table 6"])
     assert r"Pets \& \textless{}co\textgreater{}" in text
     assert r"R7\_Travel & Travel & measures & 80.00 & 70.00" in text
     assert r"\textless{} 0.001" in text
@@ -111,23 +111,9 @@ def test_latex_sets_what_stands_there(evaluations: list[EvaluationRow]) -> None:
     assert columns
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     assert all(len(re.findall(r"(?<!\\)&", line)) == len(columns.group(1)) - 1 for line in body)
-    empty = prints.as_latex(by_name(evaluations)["table 2"])
+    empty = as_latex(by_name(evaluations)["table 2"])
     assert "& F & -- & -- & -- &" in empty
     assert r"\par\footnotesize R1, F: only 8 users" in empty
-
-
-def test_every_special_character_is_escaped() -> None:
-    special = '\\{}$&#%_~^<>|"'
-    assert prints.escaped(special) == (
-        r"\textbackslash{}\{\}\$\&\#\%\_\textasciitilde{}\textasciicircum{}\textless{}\textgreater{}\textbar{}"
-        r"\textquotedbl{}"
-    )
-    assert prints.escaped("Café 50 %") == r"Café 50 \%"
-
-
-def test_p_values_and_shares() -> None:
-    assert [prints.p_value(p) for p in (None, 0.0, 0.001, 0.0499, 1.0)] == ["", "< 0.001", "0.001", "0.050", "1.000"]
-    assert prints.per_cent(0.89361) == "89.36"
 
 
 def test_typical_categories_are_the_papers_then_the_largest() -> None:

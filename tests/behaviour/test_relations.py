@@ -16,9 +16,10 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from scipy import stats
 
 from profilelake.behaviour import published, relations, tasks
-from profilelake.behaviour.figures import MEASURES, FigureRow
-from profilelake.behaviour.relations import EvaluationRow, Study
+from profilelake.behaviour.figures import MEASURES
+from profilelake.behaviour.relations import Study
 from profilelake.behaviour.tasks import Sides
+from profilelake.training.results import EvaluationRow, FigureRow
 from tests.behaviour import drawn
 
 CATEGORIES = ("Always", "Meal", "Never", "Odd name: n", "Pet", "Rare", "n")

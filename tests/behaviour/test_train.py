@@ -15,12 +15,11 @@ from pyspark.sql import Row, SparkSession
 
 from profilelake import ledger
 from profilelake.behaviour import captions, contest, prints, relations, score, tasks, train
-from profilelake.behaviour.figures import FigureRow
-from profilelake.behaviour.relations import EvaluationRow
 from profilelake.config import Config
 from profilelake.errors import LakeLocked
 from profilelake.lake import Lake
 from profilelake.training import champions, crossval, splits, tracking
+from profilelake.training.results import EvaluationRow, FigureRow
 from profilelake.training.tracking import Place, Tracker, TrackingError
 from tests.behaviour import live, planted
 from tests.conftest import versions

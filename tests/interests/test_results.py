@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from profilelake import config as configuration
-from profilelake.behaviour.relations import EvaluationRow
 from profilelake.interests import drawing, evaluation, prints, published, results
 from profilelake.interests.evaluation import Case, Plan
 from profilelake.interests.results import Found, Measured
+from profilelake.training.results import EvaluationRow
 from tests.interests import crowd
 from tests.interests.crowd import BINS, NETWORKS, OPTION
 

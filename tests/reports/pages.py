@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
-from profilelake.behaviour.figures import FigureRow
-from profilelake.behaviour.relations import EvaluationRow
 from profilelake.reports.facts import (
     Category,
     Facts,
@@ -25,6 +23,7 @@ from profilelake.reports.facts import (
     User,
 )
 from profilelake.reports.page import render
+from profilelake.training.results import EvaluationRow, FigureRow
 
 VOID = {"meta", "img", "input", "link", "br", "col", "line", "circle", "polyline"}
 EMPTY = Facts(

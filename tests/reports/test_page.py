@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from profilelake.behaviour.relations import EvaluationRow
 from profilelake.reports.facts import Category, Facts, Numbers, Refused, Share, StageRow
 from profilelake.reports.page import MAX_BYTES, REASONS, render, wanted
 from profilelake.tables import TABLES
+from profilelake.training.results import EvaluationRow
 from tests.reports.pages import (
     EMPTY,
     category,
