@@ -525,7 +525,11 @@ _TABLES = (
             _required("task", "string", "R1, ..., R7_<attribute>."),
             _required("model_version", "string", "Version of the registered model selfie_<task>."),
             _required("probability", "double", "Calibrated probability of the positive side."),
-            _required("evidence", "bigint", "Occurrences of all categories that the features rest on."),
+            _required(
+                "evidence",
+                "bigint",
+                "Occurrences that the features rest on: the measures on all, F, I and S on all but those of Selfie.",
+            ),
             RUN_ID,
         ),
         checks={"is_a_probability": "probability BETWEEN 0 AND 1"},

@@ -17,7 +17,7 @@ telling AS (
   GROUP BY c.user_id
 )
 SELECT s.user_id, p.user_name, round(s.probability, 4) AS probability, s.model_version,
-  round(m.selfie_frequency, 4) AS selfie_frequency, m.selfie_occurrences, s.evidence AS occurrences,
+  round(m.selfie_frequency, 4) AS selfie_frequency, m.selfie_occurrences, s.evidence AS other_occurrences,
   array_join(transform(slice(t.listed, 1, 3), e -> concat(e.category, ' ', CAST(round(100 * e.share) AS int),
     ' % (all ', CAST(round(100 * e.mean) AS int), ' %)')), ', ') AS posts_more_of,
   p.behaviour_type AS type, p.behaviour_attributes AS attributes

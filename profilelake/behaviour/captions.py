@@ -107,7 +107,7 @@ def measure(spark: SparkSession, captions: DataFrame, ranked: DataFrame, rules: 
     """
     quarters = _quarters(ranked, rules)
     if quarters["label"].nunique() < 2:
-        return _without("there are no users on both sides of R1")
+        return without("there are no users on both sides of R1")
     wanted = ranked.where(F.col("label").isNull()).select("user_id", F.lit(None).cast("int").alias("label"))
     wanted = wanted.unionByName(spark.createDataFrame(quarters, "user_id string, label int"))
     held = captions.join(wanted, on="user_id", how="inner").persist(StorageLevel.DISK_ONLY)
@@ -118,12 +118,13 @@ def measure(spark: SparkSession, captions: DataFrame, ranked: DataFrame, rules: 
         _check_users(writers["label"].to_numpy(np.int64), rules)
         return [_lstm(spark, between, sides, rules), _doc2vec(spark, sides, rules)]
     except _NoFigure as error:
-        return _without(str(error))
+        return without(str(error))
     finally:
         held.unpersist()
 
 
-def _without(reason: str) -> list[Baseline]:
+def without(reason: str) -> list[Baseline]:
+    """Neither baseline, and why."""
     logger.warning("R1 has no text baselines: %s", reason)
     return [Baseline("LSTM", reason=reason), Baseline("doc2vec", reason=reason)]
 

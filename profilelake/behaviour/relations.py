@@ -6,7 +6,8 @@ the rank correlations a seeded sample of users, at most as many as configured.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,8 @@ FIGURE_8 = tuple(TENDENCIES)
 ALL = "all users"
 
 _POSITIVE, _NEGATIVE, _REST = "positive", "negative", "rest"
-_SIZE = "@n"  # the feature that every user has, so its count is the group's size
+_SIZE = "@n"  # the feature of every user who has an F, so its count is theirs
+_SAME = 1e-9  # what means of equal values may differ by, relative
 _SEVERAL = 2  # faces from which on a selfie is multi-face
 FACES = ("One-face Selfie", "Multi-face Selfie")
 
@@ -80,6 +82,8 @@ def numbers(study: Study) -> list[FigureRow]:
 
 # -- figures 4, 5, 6 and 8: two groups of users ----------------------------------------------------------------------
 
+_NO_OTHERS = "on one side nobody posts anything but selfies"
+
 Groups = Mapping[str, Mapping[str, Moments]]
 """Group -> feature -> moments. A feature is a category, `@I`, `@S` or `@n`: no category's name begins with @."""
 
@@ -88,7 +92,8 @@ def moments(study: Study) -> dict[str, dict[str, dict[str, Moments]]]:
     """Task -> group -> feature -> moments of the users in it, by one aggregate over all tasks that are shown.
 
     The groups are the two sides, `positive` and `negative`; for figure 8 `positive` and `rest`, all other users of the
-    study. A user who lacks a category has F = 0. I and S are of the users who have one.
+    study. A user who lacks a category has F = 0, one who posts nothing but selfies has no F. I and S are of the users
+    who have one.
     """
     shown = {task: study.sides[task] for task in (*TWO_SIDES.values(), *FIGURE_8) if task in study.sides}
     if not shown:
@@ -105,7 +110,7 @@ def moments(study: Study) -> dict[str, dict[str, dict[str, Moments]]]:
         found[row["task"]].setdefault(row["group"], {})[row["feature"]] = _read(row)
     for sides in found.values():
         for group, of in sides.items():
-            n = of[_SIZE].n
+            n = of.get(_SIZE, Moments()).n
             sides[group] = of | {name: of.get(name, Moments()).with_zeros(n) for name in study.categories}
     return found
 
@@ -121,11 +126,12 @@ def _groups(users: DataFrame, task: str, sides: Sides) -> DataFrame:
 
 
 def _features(study: Study) -> DataFrame:
-    """`user_id`, `feature`, `value`: F by category, I, S, and the feature that all have."""
+    """`user_id`, `feature`, `value`: F by category, I, S, and the feature of all who have an F."""
     frequency = study.user_categories.where(F.col("category") != SELFIE).select(
         "user_id", F.col("category").alias("feature"), F.col("frequency_without_selfie").alias("value")
     )
-    own = {_SIZE: F.lit(1.0), **{_habit(name): F.col(column) for name, column in _HABIT_COLUMNS.items()}}
+    has_others = F.when(F.col("other_inertia").isNotNull(), F.lit(1.0))
+    own = {_SIZE: has_others, **{_habit(name): F.col(column) for name, column in _HABIT_COLUMNS.items()}}
     entries = F.array(*[F.struct(F.lit(name).alias("feature"), value.alias("value")) for name, value in own.items()])
     habits = study.users.select("user_id", F.inline(entries))
     return frequency.unionByName(habits).where(F.col("value").isNotNull())
@@ -160,7 +166,7 @@ def two_sides(figure: str, study: Study, groups: Groups) -> list[FigureRow]:
     reason = _reason(study, TWO_SIDES[figure])
     one, other = groups.get(_POSITIVE), groups.get(_NEGATIVE)
     if reason or one is None or other is None:
-        return [FigureRow(figure, NOTE, 0.0, None, label=reason or "a side has no users in it")]
+        return [FigureRow(figure, NOTE, 0.0, None, label=reason or _NO_OTHERS)]
     habits = [_habit(name) for name in HABITS] if figure in _WITH_HABITS else []
     features = [*study.categories, *habits]
     pairs = {name: (one.get(name, Moments()), other.get(name, Moments())) for name in features}
@@ -341,12 +347,12 @@ def type_moments(study: Study) -> TypeMoments:
 
 
 def attributes_by_type(study: Study, types: TypeMoments) -> list[FigureRow]:
-    """Figure 9: the mean of each attribute over a type's users, brought to 0..1 over the types.
+    """Figure 9: the mean of each attribute over a type's users, brought to 0..1 over the types that have any.
 
     Series: `@axis` (x the attribute's place, `label` its name); for each attribute, with the type's name as `label` and
     its number as x, `<attribute>` (the normalised value, n the type's users) and `@mean <attribute>` (the mean with its
-    interval). An attribute that is equal in all types is 0 in each, and a row of `@note` says so; one that no user has
-    has no rows.
+    interval). An attribute that is equal in all types is 0 in each; one that no user has and a type without users have
+    no rows. A row of `@note` says each of these.
     """
     rows = [FigureRow("figure 9", AXIS, float(i), None, label=name) for i, name in enumerate(study.attributes)]
     flat, unknown = [], []
@@ -354,13 +360,15 @@ def attributes_by_type(study: Study, types: TypeMoments) -> list[FigureRow]:
         by_type = {number: types.of[number, f"attribute_{i}"] for number in types.users}
         means = {number: of.mean for number, of in by_type.items() if of.n}
         unknown += [] if means else [attribute]
-        flat += [attribute] if means and len(set(means.values())) == 1 else []
+        flat += [attribute] if means and _equal(means.values()) else []
         for number, value in _normalised(means).items():
             of = by_type[number]
             rows.append(FigureRow("figure 9", attribute, float(number), value, n=of.n, label=_name(study, number)))
             rows.append(_mean("figure 9", f"{MEAN} {attribute}", number, of, _name(study, number)))
     notes = [f"equal in all types, so 0: {', '.join(flat)}"] if flat else []
     notes += [f"no category of it in this lake: {', '.join(unknown)}"] if unknown else []
+    empty = [name for number, name in sorted(study.type_names.items()) if number not in types.users]
+    notes += [f"no user with enough occurrences is of it: {', '.join(empty)}"] if empty else []
     return rows + [FigureRow("figure 9", NOTE, float(i), None, label=text) for i, text in enumerate(notes)]
 
 
@@ -369,7 +377,14 @@ def _normalised(means: Mapping[int, float]) -> dict[int, float]:
     if not means:
         return {}
     low, high = min(means.values()), max(means.values())
-    return {key: 0.0 if high == low else (value - low) / (high - low) for key, value in means.items()}
+    flat = _equal(means.values())
+    return {key: 0.0 if flat else (value - low) / (high - low) for key, value in means.items()}
+
+
+def _equal(means: Collection[float]) -> bool:
+    """Whether means are equal but for the last digits, in which the means of equal values over more and fewer users
+    differ."""
+    return math.isclose(min(means), max(means), rel_tol=_SAME)
 
 
 def measures_by_type(study: Study, types: TypeMoments) -> list[FigureRow]:
@@ -439,7 +454,8 @@ def ranked_by_types(study: Study, types: TypeMoments, measure: str) -> list[str]
         known = {number: of.mean for number, of in means.items() if of.n}
         if not known:
             continue
-        number = max(known, key=lambda key: (known[key], -key))
+        highest = max(known.values())
+        number = min(key for key, mean in known.items() if math.isclose(mean, highest, rel_tol=_SAME))
         of = types.of[number, measure]
         if of.n:
             keys[attribute] = (-of.mean, -known[number], i)

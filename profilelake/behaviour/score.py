@@ -10,7 +10,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from profilelake import freshness
@@ -19,6 +19,7 @@ from profilelake.behaviour.contest import PREFIX
 from profilelake.config import Config
 from profilelake.lake import Lake
 from profilelake.ledger import Context, StageReport, skipped, stage
+from profilelake.tables import TABLES
 from profilelake.training import champions, models, tracking
 from profilelake.training.champions import Champion
 from profilelake.training.models import Loaded
@@ -45,7 +46,8 @@ class _Basis:
 @stage(NAME)
 def run(context: Context) -> StageReport:
     """Score every user of whom any of a model's features is known, those outside the quarters that it was trained on
-    too. How much a score rests on stands beside it. Rows are scores; those of earlier versions stay.
+    too. How much a score rests on stands beside it. Rows are scores; those of earlier versions stay, those of a live
+    version go with what they rested on.
 
     A tracking server that is down skips the stage: the profiles keep the scores that there are.
 
@@ -70,21 +72,19 @@ def run(context: Context) -> StageReport:
     usable = _usable(lake, loaded, warnings)
     if not usable:
         return StageReport(NAME, status="skipped", reason="no live model fits this lake", warnings=warnings)
-    rows, broadcasts = _scores(lake, usable)
+    rows, gone, broadcasts = _scores(lake, usable)
     try:
-        result = lake.write(OUTPUT, rows)
+        changed = lake.write(OUTPUT, rows).changed + lake.delete(OUTPUT, gone).changed
     finally:
         for sent in broadcasts:
             sent.destroy()
-    asked = [
-        (F.col("task") == name.removeprefix(PREFIX)) & (F.col("model_version") == live[name].version) for name in usable
-    ]
-    scored = lake.read(OUTPUT).where(reduce(lambda one, other: one | other, asked)).count()
+    asked = [_is_of(name.removeprefix(PREFIX), live[name].version) for name in usable]
+    scored = lake.read(OUTPUT).where(reduce(Column.__or__, asked)).count()
     return StageReport(
         NAME,
         rows_in=scored,
         rows_out=scored,
-        counters={"models": len(usable), "rows_changed": result.changed},
+        counters={"models": len(usable), "rows_changed": changed},
         warnings=warnings,
     )
 
@@ -122,24 +122,37 @@ def _usable(
     return found
 
 
-def _scores(lake: Lake, usable: Mapping[str, tuple[Champion, Loaded]]) -> tuple[DataFrame, list[Any]]:
-    """Rows of `behaviour_scores`, and the broadcasts that they rest on."""
+def _scores(lake: Lake, usable: Mapping[str, tuple[Champion, Loaded]]) -> tuple[DataFrame, DataFrame, list[Any]]:
+    """Rows of `behaviour_scores`, keys of rows whose users have no features any more, and the broadcasts that the rows
+    rest on."""
     by_basis: dict[_Basis, dict[tuple[str, str], Any]] = {}
     for name, (champion, model) in usable.items():
         basis = _Basis(str(model.metadata["features"]), tuple(model.metadata["columns"]))
         by_basis.setdefault(basis, {})[name.removeprefix(PREFIX), champion.version] = model.estimator
     of_nobody = lake.spark.table(lake.name("user_attributes"))  # no attribute is asked for
     users = tasks.study_users(lake.read("user_features"), lake.read("selfie_measures"), of_nobody, (), 0)
-    scored, broadcasts = [], []
+    scored, gone, broadcasts = [], [], []
     for basis, of in by_basis.items():
         categories = [column for column in basis.columns if column not in NO_CATEGORIES]
         features = tasks.feature_frame(users, lake.read("user_categories"), basis.features, categories)
         known = features.where(F.exists("features", lambda value: value.isNotNull()))
-        asked = known.join(users.select("user_id", F.col("occurrences").alias("evidence")), on="user_id", how="inner")
+        asked = known.join(users.select("user_id", _evidence(basis).alias("evidence")), on="user_id", how="inner")
         held = lake.spark.sparkContext.broadcast(of)
         broadcasts.append(held)
         scored.append(asked.select("user_id", "evidence", "features").mapInArrow(scoring.scorer(held), scoring.SCHEMA))
-    return reduce(DataFrame.unionByName, scored), broadcasts
+        of_these = reduce(Column.__or__, [_is_of(*model) for model in of])
+        held_rows = lake.read(OUTPUT).where(of_these).select(*TABLES[OUTPUT].key)
+        gone.append(held_rows.join(known.select("user_id"), on="user_id", how="left_anti"))
+    return reduce(DataFrame.unionByName, scored), reduce(DataFrame.unionByName, gone), broadcasts
+
+
+def _is_of(task: str, version: str) -> Column:
+    return (F.col("task") == task) & (F.col("model_version") == version)
+
+
+def _evidence(basis: _Basis) -> Column:
+    """Occurrences that features rest on. Measures are of all categories, F, I and S never see a selfie."""
+    return F.col("occurrences" if basis.features == tasks.ALL_MEASURES else "other_occurrences")
 
 
 def pending(lake: Lake, config: Config) -> dict[str, int]:

@@ -155,11 +155,12 @@ def study_users(
     """What tasks rank and drop by: one row a user with at least `min_occurrences` occurrences over all categories.
 
     Returns:
-        `user_id`, `occurrences`, `other_inertia`, `other_singleness`, the seven measures, the counts that they rest
-        on, `attribute_<i>` double for the i-th (from 0) of `attributes`, NULL where the user has none.
+        `user_id`, `occurrences`, `other_occurrences`, `other_inertia`, `other_singleness`, the seven measures, the
+        counts that they rest on, `attribute_<i>` double for the i-th (from 0) of `attributes`, NULL where the user has
+        none.
     """
     enough = user_features.where(F.col("occurrences") >= min_occurrences).select(
-        "user_id", "occurrences", "other_inertia", "other_singleness"
+        "user_id", "occurrences", "other_occurrences", "other_inertia", "other_singleness"
     )
     users = enough.join(selfie_measures.select("user_id", *MEASURES, *COUNTS), on="user_id", how="inner")
     if not attributes:

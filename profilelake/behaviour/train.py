@@ -161,12 +161,14 @@ class _Training:
         cells = [q.cell(features) for q in questions for features in q.task.feature_sets]
         scores = crossval.evaluate(spark, [cell for cell in cells if cell is not None], plan_of(config.selfie))
         baselines: Sequence[captions.Baseline] = ()
-        if config.selfie.captions and self.asked.questions["R1"].matrix is not None:
-            lake = self.context.lake
+        lake, asked = self.context.lake, self.asked.questions["R1"]
+        if config.selfie.captions and asked.matrix is None:
+            baselines = captions.without(asked.sides.reason or "R1 has no sides")
+        elif config.selfie.captions:
             of_posts = captions.captions_of(
                 lake.read("posts"), lake.read("post_images"), lake.view("v_image_categories")
             )
-            baselines = captions.measure(spark, of_posts, self.asked.questions["R1"].sides.frame, config.selfie)
+            baselines = captions.measure(spark, of_posts, asked.sides.frame, config.selfie)
         return Measured({score.name: score for score in scores}, tuple(baselines))
 
     def _rows(self, measured: Measured) -> tuple[dict[str | None, list[EvaluationRow]], list[FigureRow]]:

@@ -23,6 +23,7 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -143,7 +144,7 @@ class Api:
                 told = getattr(reason, "strerror", None) or type(reason).__name__
                 late = f"does not answer within {self.timeout:g} s"
                 why = f"BabelNet's API {late if isinstance(reason, TimeoutError) else f'fails: {told}'}"
-            except (ValueError, EOFError, OSError):
+            except (ValueError, EOFError, OSError, zlib.error):
                 why = f"BabelNet's API answers {method} with what is no JSON"
             else:
                 if isinstance(found, dict) and "limit has been reached" in str(found.get("message", "")):
@@ -187,15 +188,15 @@ class Answers:
         self.synsets: dict[str, Synset] = {}
         if not path.exists():
             return
-        text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                self._take(json.loads(line))
+                self._take(json.loads(line.decode("utf-8")))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise ConfigError(f"{path} line {number}: no answer of BabelNet's API; move the file away") from error
-        if whole != text:
-            path.write_text(whole, encoding="utf-8")
+        if whole != data:
+            os.truncate(path, len(whole))
 
     def add(self, answer: Mapping[str, Any]) -> None:
         """Take an answer and keep it. Raises what a malformed one leads to, and keeps nothing then."""
@@ -226,7 +227,8 @@ def build(words: Sequence[str], api: Api, target: Path, known: Domains) -> Built
     """Ask for every word and write the lexicon.
 
     Args:
-        words: as anybody writes them; spelt alike they are asked for once.
+        words: as anybody writes them; spelt alike they are asked for once, as the first of them is written: the API
+            knows `jack-o'-lantern`, but not what becomes of it when it is folded.
         api: the API.
         target: the lexicon file to write; the answers are kept beside it, in `<name>.answers.jsonl`.
         known: the domains.
@@ -234,13 +236,16 @@ def build(words: Sequence[str], api: Api, target: Path, known: Domains) -> Built
     Raises:
         Paused, Refused, ProfilelakeError: not all words are answered; `Api.get` says why. The answers so far are kept.
     """
-    wanted = list(dict.fromkeys(word for word in map(fold, words) if word))
+    wanted: dict[str, str] = {}
+    for spelling in words:
+        wanted.setdefault(fold(spelling), " ".join(spelling.split()))
+    wanted.pop("", None)
     if not wanted:
         raise ConfigError("the list of words is empty")
     answers = Answers(target.with_name(target.name + ".answers.jsonl"))
     try:
-        for word in wanted:
-            _ask(word, api, answers)
+        for word, spelling in wanted.items():
+            _ask(word, spelling, api, answers)
     except (Paused, Refused) as stopped:
         done = sum(_answered(word, answers) for word in wanted)
         raise type(stopped)(
@@ -257,9 +262,9 @@ def build(words: Sequence[str], api: Api, target: Path, known: Domains) -> Built
     return Built(len(entries), sum(map(bool, entries.values())), api.requests, dict(sorted(unmapped.items())))
 
 
-def _ask(word: str, api: Api, answers: Answers) -> None:
+def _ask(word: str, spelling: str, api: Api, answers: Answers) -> None:
     if word not in answers.synsets_of:
-        found = api.get("getSynsetIds", lemma=word, searchLang="EN", pos="NOUN")
+        found = api.get("getSynsetIds", lemma=spelling, searchLang="EN", pos="NOUN")
         try:
             synsets = [str(item["id"]) for item in found][:MAX_SYNSETS]
         except (TypeError, KeyError) as error:

@@ -49,9 +49,10 @@ def check(config: Config) -> None:
     """What can be found wrong before Spark starts.
 
     Raises:
-        ConfigError: there is no place to keep tracked runs.
+        ConfigError: there is no place to keep tracked runs, or something is wrong with the lexicon (`stage.known`).
     """
     tracking.place(config)
+    of_interests.check(config)
 
 
 @stage(NAME, lock=False)
@@ -106,6 +107,8 @@ def _require_rules(lake: Lake, rules: Interests) -> None:
     held = {} if last is None or last["settings"] is None else json.loads(last["settings"])
     wanted = of_interests.made_by(rules)
     others = [f"{key} {held[key]}, not {value}" for key, value in wanted.items() if held.get(key, value) != value]
+    words = of_interests.known(rules).digest
+    others += ["another lexicon or other lists of words"] if held.get("words", words) != words else []
     if others:
         raise ConfigError(
             f"the profiles of this lake were made with {', '.join(others)}: build it with this configuration first, or "

@@ -15,6 +15,7 @@ import functools
 import gzip
 import io
 import lzma
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -149,7 +150,7 @@ def _rows(path: Path, header: str) -> list[tuple[int, list[str]]]:
             gzip.decompress(data) if path.suffix == ".gz" else lzma.decompress(data) if path.suffix == ".xz" else data
         )
         text = data.decode("utf-8")
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is damaged, or not UTF-8 text"
         raise ConfigError(f"{path} cannot be read: {reason}") from error
     columns = header.count("\t") + 1

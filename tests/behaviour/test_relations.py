@@ -47,7 +47,7 @@ class Crowd:
 
 
 def people(seed: int = 4, count: int = 90) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Users with ties and gaps, their F and their frequencies by category (absent as 0)."""
+    """Users with ties and gaps, their F (one has none) and their frequencies by category (absent as 0)."""
     rng = np.random.default_rng(seed)
     names = [f"u{n:02d}" for n in range(count)]
     occurrences = pd.DataFrame(rng.poisson(3, (count, len(CATEGORIES))), index=names, columns=CATEGORIES)
@@ -57,18 +57,19 @@ def people(seed: int = 4, count: int = 90) -> tuple[pd.DataFrame, pd.DataFrame, 
     selfies = pd.Series(rng.poisson(2, count), index=names)
     occurrences.iloc[3] = 0  # only selfies
     selfies.iloc[3] = 5
-    f = occurrences.div(occurrences.sum(axis=1), axis=0).fillna(0.0)
+    f = occurrences.div(occurrences.sum(axis=1), axis=0)
     frequency = occurrences.assign(Selfie=selfies).div(occurrences.sum(axis=1) + selfies, axis=0)
     # a category that everybody has the same of
     frequency["Always"] = 0.25
     users = pd.DataFrame({name: np.round(rng.random(count), 1) for name in MEASURES}, index=names)
     for name in list(MEASURES)[3:]:
         users.loc[rng.random(count) < 0.15, name] = np.nan
-    users["other_inertia"] = 1 + rng.random(count)
+    users.loc[names[3], "selfie_frequency"] = 1.0
+    users["other_inertia"] = np.where(f["Meal"].isna(), np.nan, 1 + rng.random(count))
     users["other_singleness"] = np.where(rng.random(count) < 0.2, np.nan, rng.random(count))
-    users["attribute_0"] = np.round(f["Meal"] + f["Pet"], 2)
+    users["attribute_0"] = np.round((f["Meal"] + f["Pet"]).fillna(0.0), 2)
     users["attribute_1"] = users["selfie_frequency"] * 0.5 + 0.01 * rng.random(count)
-    users["attribute_2"] = 0.25
+    users["attribute_2"] = 0.1  # means of it differ in their last digit
     users["attribute_3"] = np.nan
     users["type"] = rng.choice([1, 2, 3, 0], count)
     return users, f, frequency
@@ -154,7 +155,7 @@ def test_two_sides_against_the_users_themselves(crowd: Crowd, figure: str) -> No
     effect, corrected = crowd.series(figure, "effect"), crowd.series(figure, "p holm")
     ps = {}
     for category in CATEGORIES:
-        one, other = (crowd.f.loc[side, category].to_numpy() for side in sides)
+        one, other = (crowd.f.loc[side, category].dropna().to_numpy() for side in sides)
         for name, values in (("positive", one), ("negative", other)):
             row = crowd.series(figure, name)[category]
             assert (row.y, row.n) == (pytest.approx(values.mean()), len(values))
@@ -192,12 +193,12 @@ def test_figure_8_shows_top_quarters_beside_all_users_and_tests_them_against_the
     everybody = crowd.series("figure 8", "all users")
     assert set(everybody) == set(CATEGORIES)
     for category, row in everybody.items():
-        assert (row.y, row.n) == (pytest.approx(crowd.f[category].mean()), len(crowd.f))
+        assert (row.y, row.n) == (pytest.approx(crowd.f[category].mean()), len(crowd.f) - 1)
     for task in relations.FIGURE_8:
         top = crowd.labels[task].index[crowd.labels[task] == 1]
         rest = crowd.f.index.difference(top)
         for category in CATEGORIES:
-            one, other = crowd.f.loc[top, category], crowd.f.loc[rest, category]
+            one, other = crowd.f.loc[top, category].dropna(), crowd.f.loc[rest, category].dropna()
             assert crowd.series("figure 8", task)[category].y == pytest.approx(one.mean())
             p = crowd.series("figure 8", f"{task} p")[category].y
             if category == "Never":

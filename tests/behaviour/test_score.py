@@ -103,11 +103,13 @@ def test_everybody_is_scored_by_what_is_live(
     with_folder = tracker.download(one.model, one.version, tmp_path)
     estimator = models.load(with_folder, None).estimator
     expected = dict(zip(wide.index, estimator.predict_proba(np.nan_to_num(wide.to_numpy()))[:, 1], strict=True))
-    occurrences = made.user_features.set_index("user_id")["occurrences"]
+    of_user = made.user_features.set_index("user_id")
     for user in wide.index[1:]:
         row = found["R1", user]
         assert row["probability"] == pytest.approx(expected[user], abs=1e-12)
-        assert (row["evidence"], row["model_version"]) == (occurrences[user], "1")
+        # what they post beside selfies is seen alone, the measures see all
+        assert (row["evidence"], row["model_version"]) == (of_user.loc[user, "other_occurrences"], "1")
+        assert found["R7_Travel", user]["evidence"] == of_user.loc[user, "occurrences"]
     current = lake.spark.table(lake.name("behaviour_scores_current"))
     assert current.count() == 119
 
@@ -119,6 +121,13 @@ def test_everybody_is_scored_by_what_is_live(
         assert score.run(spark, lake_config).rows_out == 119
     assert versions(lake) == counted
 
+    # somebody comes to post nothing but selfies: what was told from the rest is told no more
+    fewer = only & ((PICTURES["user_id"] != "u000002") | (PICTURES["category"] == "Selfie"))
+    live.lay_users(lake, planted.frames(PICTURES[fewer]), anew=True)
+    assert score.run(spark, lake_config).rows_out == 118
+    left = {(row["task"], row["user_id"]) for row in rows(lake, "behaviour_scores")}
+    assert found.keys() - left == {("R1", "u000002")}
+
     # new users, while the server is down: the scores stay, and the stage says why
     live.lay_users(lake, planted.frames(PICTURES[only & (PICTURES["category"] != "Pet")]), anew=True)
     with monkeypatch.context() as patch:
@@ -126,7 +135,7 @@ def test_everybody_is_scored_by_what_is_live(
         report = score.run(spark, lake_config)
     assert report.status == "skipped"
     assert "the scores stay as they are: MLflow at nowhere does not answer" in str(report.reason)
-    assert len(rows(lake, "behaviour_scores")) == 119
+    assert len(rows(lake, "behaviour_scores")) == 118
 
     # a category that a model rests on is gone: it is not asked any more, the other is
     report = score.run(spark, lake_config)

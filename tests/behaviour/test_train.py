@@ -318,10 +318,12 @@ def test_a_lake_without_selfies_has_reasons_for_figures(
 ) -> None:
     pictures = planted.plant(60, 20).pictures
     live.lay_users(lake, planted.frames(pictures[pictures["category"] != "Selfie"]))
-    report = train.run(spark, config())
+    report = train.run(spark, config("selfie.captions=true"))
     assert (report.status, report.rows_out, report.counters["figures_made"]) == ("done", 8, 0)
     found = accuracies(lake)
     assert {row["value"] for row in found.values()} == {None}
     assert all(row["note"] for row in found.values())
+    for baseline in ("LSTM", "doc2vec"):
+        assert found["R1", "F"]["note"] in found["R1", baseline]["note"]
     assert any(warning.startswith("R1: ") for warning in report.warnings)
     assert rows(lake, "champions") == []

@@ -178,8 +178,10 @@ def test_a_wrong_line_is_named(tmp_path: Path, change: str, to: str, said: str) 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.tsv cannot be read: No such file"):
         lexicon.load("lexicon", str(tmp_path / "none.tsv"))
+    packed = gzip.compress(GOOD.encode())
     cut = {
-        "gz.tsv.gz": gzip.compress(GOOD.encode())[:-9],
+        "gz.tsv.gz": packed[:-9],
+        "bits.tsv.gz": packed[:10] + bytes(255 - byte for byte in packed[10:20]) + packed[20:],
         "xz.tsv.xz": lzma.compress(GOOD.encode())[:-9],
         "no.tsv.gz": b"no gzip",
         "latin.tsv": "word\tdomains\ncafé\tmusic\n".encode("latin-1"),

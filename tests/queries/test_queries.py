@@ -191,7 +191,7 @@ def test_every_packaged_query(lake: Lake, lake_config: Config, capsys: pytest.Ca
         why = ", ".join(f"{n} {100 * shares[user][n]:.0f} % (all {100 * mean[n]:.0f} %)" for _, n in above)
         expected.append((user, probability, "2", 9, why, pytest.approx(world.frequency(user)["Selfie"], abs=1e-4)))
     found = ask("selfie_addicts")
-    columns = ("user_id", "probability", "model_version", "occurrences", "posts_more_of", "selfie_frequency")
+    columns = ("user_id", "probability", "model_version", "other_occurrences", "posts_more_of", "selfie_frequency")
     assert [tuple(row[name] for name in columns) for row in found] == expected
     assert all(row["posts_more_of"] and row["selfie_occurrences"] for row in found)
 
