@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pyspark import RDD, StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -233,7 +234,8 @@ def _sample(vectors: DataFrame, n: int, settings: Settings) -> Vectors:
     if share < 1:  # a few more than are wanted, since hashes are not quite even
         few = share + 5 * math.sqrt(share / n)
         kept = kept.where(F.col("drawn") <= min(2**63 - 1, -(2**63) + int(few * 2**64)))
-    table = kept.toArrow()
+    # by way of pandas: Spark 3.5 has no toArrow
+    table = pa.Table.from_pandas(kept.toPandas(), preserve_index=False)
     rows = matrix_of(table.column("embedding"), table.column("image_id"))
     ids = np.array(table.column("image_id").to_pylist(), np.str_)
     order = np.lexsort((ids, table.column("drawn").to_numpy()))[: settings.seed_rows]
