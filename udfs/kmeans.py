@@ -49,6 +49,7 @@ _DIGITS = 52
 _COLUMNS = 128
 # A squared distance below this share of |x|^2 has lost digits in the product, and is taken from the difference.
 _CANCELLED = 1e-3
+_AT_ONCE = 512  # rows whose distances are computed anew at a time
 
 
 class NoBf16Error(Exception):
@@ -597,8 +598,9 @@ def _distance(
     x: Vectors, squares: Doubles, centroids: Vectors, which: npt.NDArray[np.int64], scores: Vectors
 ) -> Doubles:
     squared = squares + scores
-    lost = squared < _CANCELLED * squares
-    if lost.any():
-        difference = x[lost].astype(np.float64) - centroids[which[lost]]
-        squared[lost] = np.einsum("ij,ij->i", difference, difference)
+    (lost,) = np.nonzero(squared < _CANCELLED * squares)
+    for begin in range(0, len(lost), _AT_ONCE):  # near-duplicates: all rows, perhaps
+        some = lost[begin : begin + _AT_ONCE]
+        difference = x[some].astype(np.float64) - centroids[which[some]]
+        squared[some] = np.einsum("ij,ij->i", difference, difference)
     return np.asarray(np.sqrt(squared))

@@ -115,7 +115,7 @@ def fit(
       comparisons, additions for the rows that changed their cluster. Broadcast: 4 K d bytes. Back: at most 8 K d bytes
       a task, added up by executors where there are many.
     - passes: max_iterations at most, and one more, in float32, for all that a `Fit` tells.
-    - memory of a task: K (32 d + 4 x 4096) + 8 d x 4096 bytes, within `settings.memory`; of the driver: 32 K d bytes,
+    - memory of a task: K (32 d + 4 x 4096) + 16 d x 4096 bytes, within `settings.memory`; of the driver: 32 K d bytes,
       four results of 8 K d, which are kept below 512 MiB, and the sample. The ks are cut into groups that keep to both,
       each of which has passes of its own. Neither depends on n.
 
@@ -173,7 +173,7 @@ def _centres(of: Mapping[int, Doubles], origin: Vectors) -> Centres:
 
 def _groups(ks: Sequence[int], width: int, memory: int) -> list[list[int]]:
     """The ks in groups whose tasks keep to the memory."""
-    a_cluster, rows = 32 * width + 4 * _ROWS, 8 * width * _ROWS
+    a_cluster, rows = 32 * width + 4 * _ROWS, 16 * width * _ROWS
     most = min((memory - rows) // a_cluster, _RESULT_BYTES // (_FEW_RESULTS * 8 * width))
     groups: list[list[int]] = []
     for k in ks:

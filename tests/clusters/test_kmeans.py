@@ -270,7 +270,7 @@ def test_a_k_leaves_when_few_rows_change(spark: SparkSession) -> None:
 def test_groups_that_keep_to_the_memory_have_the_same_clusters(spark: SparkSession) -> None:
     table = frame(spark, points(300, 6))
     ks = [2, 3, 4, 5, 6]
-    tight = 8 * 6 * 4096 + 9 * (32 * 6 + 4 * 4096)  # nine clusters at a time
+    tight = 16 * 6 * 4096 + 9 * (32 * 6 + 4 * 4096)  # nine clusters at a time
     assert kmeans._groups(ks, 6, tight) == [[2, 3, 4], [5], [6]]
     cut, whole = fit(table, ks, replace(SETTINGS, memory=tight)), fit(table, ks, SETTINGS)
     for one, other in zip(cut, whole, strict=True):
@@ -278,7 +278,7 @@ def test_groups_that_keep_to_the_memory_have_the_same_clusters(spark: SparkSessi
         assert one.sizes.tolist() == other.sizes.tolist()
         assert one.silhouette == pytest.approx(other.silhouette)
     with pytest.raises(ConfigError, match=r"k = 6 .* 6 numbers needs 1 MiB a task.*clusters\.memory"):
-        fit(table, ks, replace(SETTINGS, memory=8 * 6 * 4096 + 5 * (32 * 6 + 4 * 4096)))
+        fit(table, ks, replace(SETTINGS, memory=16 * 6 * 4096 + 5 * (32 * 6 + 4 * 4096)))
 
 
 @pytest.mark.parametrize("seed", range(4))
