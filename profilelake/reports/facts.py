@@ -29,8 +29,8 @@ _EXAMPLES = 3
 _USER_PICTURES = 6
 # Users who have pictures at all: those of 150 weigh 3 MB.
 _PICTURED_USERS = 150
-# Users whose interests have an example picture each.
-_INTERESTED_USERS = 40
+# Users whose interests have an example picture each: those of 150 weigh 2 MB.
+_INTERESTED_USERS = 150
 # Pictures that a page holds at most, before its weight is looked at.
 _SHEET_PICTURES = 1_500
 _QUERIES = 4  # at a time: they wait for files more than for the processor

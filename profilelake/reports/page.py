@@ -29,7 +29,7 @@ MAX_BYTES = 8_000_000
 SIDE = 112
 # JPEG bytes that the contact sheets, the users' pictures, then those of their interests may take; as base64 they are a
 # third more.
-_SHEET_BYTES, _USER_BYTES, _INTEREST_BYTES = 2_900_000, 1_500_000, 700_000
+_SHEET_BYTES, _USER_BYTES, _INTEREST_BYTES = 2_900_000, 1_500_000, 2_000_000
 _HERO = 14
 _BAR = 12  # categories in a user's bar; the rest is one part
 _LISTED = 10  # categories in a user's list
