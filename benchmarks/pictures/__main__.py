@@ -23,7 +23,7 @@ from profilelake.session import session
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    given = arguments("pictures", __doc__, "64 pictures", "Daft", argv, PARTS)
+    given = arguments("pictures", __doc__, "64 pictures", "Daft", argv, tuple(PARTS))
     rows = measure(SMALL if given.small else FULL, OUT / "pictures", given.only, with_daft=not given.no_daft)
     targets.add_ratios(rows)
     publish("pictures", rows.rows(), given.out, save, targets.TARGETS)
