@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from benchmarks.pictures import targets
+from benchmarks.pictures.__main__ import main
 from benchmarks.pictures.faces import agreement, overlap
 from benchmarks.pictures.subjects import from_json, to_json
 from benchmarks.rows import RATIO, Row, Rows, Target, ratio, verdicts
-from tests.conftest import ROOT
 from udfs.picture_pass import FaceSettings, PassSpec
 
 
@@ -69,14 +67,9 @@ def test_a_pass_travels_as_json() -> None:
 
 @pytest.mark.slow
 @pytest.mark.model
-@pytest.mark.timeout(500)
-def test_a_small_run_measures_every_case_of_a_network(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.pictures", "--small", "--no-daft", "--only", "lite0",
-         "--out", str(tmp_path)],
-        cwd=ROOT, env={**os.environ, "SPARK_CONF_DIR": str(ROOT / "conf")}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+def test_a_small_run_measures_every_case_of_a_network(tmp_path: Path, spark: SparkSession) -> None:
+    # in the session that runs, which the benchmark takes over
+    main(["--small", "--no-daft", "--only", "lite0", "--out", str(tmp_path)])
     rows = [Row(**row) for row in json.loads((tmp_path / "pictures.json").read_text(encoding="utf-8"))]
     found = {(row.case, row.subject, row.metric): row for row in rows}
     assert len(found) == len(rows)
