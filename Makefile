@@ -38,9 +38,7 @@ else
 demo: export SPARK_SUBMIT_OPTS ?= -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:MetaspaceSize=256m
 demo: setup
 	@$(PY) -m demo.make_crawl --out data/demo/crawl
-	@$(SUBMIT) jobs/build_profiles.py --config conf/demo.yaml $(ARGS)
-	@$(SUBMIT) jobs/train_selfie.py --config conf/demo.yaml $(ARGS)
-	@$(SUBMIT) jobs/build_profiles.py --config conf/demo.yaml $(ARGS)
+	@$(SUBMIT) demo/run.py --config conf/demo.yaml $(ARGS)
 	$(SHOWN) --config conf/demo.yaml $(ARGS)
 endif
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from demo.encodings import png_file
+from demo.encoded import png_file
 
 RECORD_REASONS = ("bad_json", "missing_field", "bad_timestamp", "bad_value")
 PICTURE_REASONS = (

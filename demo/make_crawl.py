@@ -31,7 +31,7 @@ TRUTH = "truth"
 # Fewer pictures are drawn in this process: others would start slower than it is done.
 FEW = 200
 _SOURCES = (
-    "captions", "composites", "encodings", "faults", "kinds", "likes", "make_crawl", "photographs", "plan", "users",
+    "captions", "composites", "encoded", "faults", "kinds", "likes", "make_crawl", "photographs", "plan", "users",
 )  # fmt: skip
 _PACKAGES = ("numpy", "pillow", "scikit-image", "scikit-learn", "matplotlib")
 
@@ -178,7 +178,7 @@ def _draw_all(crawl: Path, planned: Plan, workers: int | None) -> dict[int, Draw
 
 
 def _draw(job: tuple[str, int, Picture]) -> Drawn:
-    from demo.encodings import encode
+    from demo.encoded import encode
     from demo.kinds import BY_NAME
     from demo.photographs import LOOKS, develop, frame_size, grain
     from demo.plan import generator

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from demo.captions import VOCABULARY, Caption, write
-from demo.encodings import ENCODINGS
+from demo.encoded import ENCODINGS
 from demo.faults import MAX_BYTES, PICTURE_REASONS, PICTURES_EACH, RECORD_REASONS, RECORDS_EACH, bad_path
 from demo.kinds import BY_NAME, KIND_NAMES, KINDS
 from demo.likes import COMMENTS, LOOK_APPEAL, Terms, terms

@@ -25,7 +25,7 @@ from PIL import Image, ImageOps
 
 from demo import make_crawl as making
 from demo.captions import FEELINGS, GENERAL_HASHTAGS, VOCABULARY, write
-from demo.encodings import ENCODINGS
+from demo.encoded import ENCODINGS
 from demo.faults import MAX_BYTES, PICTURE_REASONS, PICTURES_EACH, RECORD_REASONS, RECORDS_EACH
 from demo.kinds import KIND_NAMES, KINDS
 from demo.likes import LOOK_APPEAL

@@ -55,17 +55,14 @@ def test_a_query_can_come_from_a_file_and_go_to_another_lake(root: Path, venv: s
     assert done.stdout.split("\n")[3:-1] == ["[conf/demo.yaml]", "[--file]", "[sql/x.sql]", "[lake.path=data/own/lake]"]
 
 
-def test_the_demo_makes_its_crawl_builds_trains_and_builds_again(root: Path, venv: str) -> None:
+def test_the_demo_makes_its_crawl_and_runs_on_it(root: Path, venv: str) -> None:
     def said(arguments: str) -> list[str]:
         return make(root, "demo", f"VENV={venv}", f"ARGS={arguments}").stdout.replace("]\n[", " ").split("\n")
 
     begun = ["python:", "[-m demo.make_crawl --out data/demo/crawl]"]
-    jobs = ("build_profiles", "train_selfie", "build_profiles")
 
     def submitted(arguments: str) -> list[str]:
-        return [
-            line for job in jobs for line in ("spark-submit:", f"[jobs/{job}.py --config conf/demo.yaml {arguments}]")
-        ]
+        return ["spark-submit:", f"[demo/run.py --config conf/demo.yaml {arguments}]"]
 
     assert said("images.chunk=10") == [
         *begun, *submitted("images.chunk=10"),
