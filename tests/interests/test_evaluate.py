@@ -224,7 +224,10 @@ def test_without_interests_or_with_those_of_other_rules_nothing_is_evaluated(
     settings = json.dumps({"lookup": "word", "weighting": "none", "prior": None, "words": "digest"})
     built = {"run_id": "r", "stage": "interests", "job": "build", "status": "done", "started_at": WHEN}
     lay(lake, "runs", [{**built, "settings": settings}])
-    with pytest.raises(ConfigError, match=r"were made with lookup word, not synset, prior None, not 10\.0: build it"):
+    said = (
+        r"were made with lookup word, not synset, prior None, not 10\.0, another lexicon or other lists of words: build"
+    )
+    with pytest.raises(ConfigError, match=said):
         evaluate.run(spark, config("interests.lookup=synset", "interests.domain_weighting=log_odds"))
     assert rows(lake, "evaluations") == []
 

@@ -59,7 +59,9 @@ def commands() -> list[str]:
 
 def recipe(words: list[str]) -> list[list[str]]:
     """The commands that make would run."""
-    planned = subprocess.run([*words, "-n", "-o", "setup"], cwd=ROOT, capture_output=True, text=True, check=True)
+    planned = subprocess.run(
+        [*words, "-n", "--no-print-directory", "-o", "setup"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return [shlex.split(line) for line in planned.stdout.replace("\\\n", " ").splitlines()]
 
 
