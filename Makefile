@@ -33,8 +33,8 @@ demo: setup ## build the demo lake and report; CRAWL=path FORMAT=instaloader: of
 	  "crawl.path=$(CRAWL)" "crawl.format=$(FORMAT)" lake.path=data/own/lake report.path=data/own/report $(ARGS)
 	$(SHOWN) --config conf/demo.yaml lake.path=data/own/lake report.path=data/own/report $(ARGS)
 else
-# The JVMs of so small a lake live for minutes, in which their second compiler takes more time than it saves; the first
-# one alone needs to be given room for Spark's code.
+# The JVM of so small a lake lives for minutes, in which its second compiler takes more time than it saves; the first one
+# alone needs to be given room for Spark's code.
 demo: export SPARK_SUBMIT_OPTS ?= -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:MetaspaceSize=256m
 demo: setup
 	@$(PY) -m demo.make_crawl --out data/demo/crawl

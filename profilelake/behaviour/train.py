@@ -162,8 +162,8 @@ class _Training:
         scores = crossval.evaluate(spark, [cell for cell in cells if cell is not None], plan_of(config.selfie))
         baselines: Sequence[captions.Baseline] = ()
         lake, asked = self.context.lake, self.asked.questions["R1"]
-        if config.selfie.captions and asked.matrix is None:
-            baselines = captions.without(asked.sides.reason or "R1 has no sides")
+        if config.selfie.captions and asked.sides.reason is not None:
+            baselines = captions.without(asked.sides.reason)
         elif config.selfie.captions:
             of_posts = captions.captions_of(
                 lake.read("posts"), lake.read("post_images"), lake.view("v_image_categories")

@@ -105,10 +105,12 @@ def _require_rules(lake: Lake, rules: Interests) -> None:
     done = runs.where((F.col("stage") == of_interests.NAME) & (F.col("status") == "done"))
     last = done.orderBy(F.desc("started_at"), F.desc("run_id")).select("settings").first()
     held = {} if last is None or last["settings"] is None else json.loads(last["settings"])
-    wanted = of_interests.made_by(rules)
-    others = [f"{key} {held[key]}, not {value}" for key, value in wanted.items() if held.get(key, value) != value]
-    words = of_interests.known(rules).digest
-    others += ["another lexicon or other lists of words"] if held.get("words", words) != words else []
+    wanted = of_interests.made_by(rules, of_interests.known(rules))
+    others = [
+        "another lexicon or other lists of words" if key == of_interests.WORDS else f"{key} {held[key]}, not {value}"
+        for key, value in wanted.items()
+        if held.get(key, value) != value
+    ]
     if others:
         raise ConfigError(
             f"the profiles of this lake were made with {', '.join(others)}: build it with this configuration first, or "

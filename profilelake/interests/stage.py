@@ -25,6 +25,8 @@ NAME = "interests"
 INPUTS = ("posts", "post_images", "image_labels")
 OUTPUTS = ("interest_words", "user_interests", "user_interest_evidence")
 
+# Among the rules that profiles are made by, as the ledger keeps them: lexicon and lists.
+WORDS = "words"
 _TAG, _LABEL = "tag", "label"
 
 
@@ -105,13 +107,14 @@ def run(context: Context) -> StageReport:
 
 def _unchanged(lake: Lake, config: Config, of: Known) -> Row | None:
     """The ledger's last row where there is nothing to do."""
-    settings = {"words": of.digest, "networks": sorted(config.images.label), **made_by(config.interests)}
+    settings = {"networks": sorted(config.images.label), **made_by(config.interests, of)}
     return freshness.unchanged(lake, NAME, (*INPUTS, *OUTPUTS), settings=settings)
 
 
-def made_by(rules: Rules) -> dict[str, Any]:
-    """Which rules profiles are made by, as the ledger keeps it; `prior` is None without log-odds."""
-    return {"lookup": rules.lookup, "weighting": rules.weighting, "prior": _prior(rules)}
+def made_by(rules: Rules, of: Known) -> dict[str, Any]:
+    """Which rules profiles are made by, as the ledger keeps it; `prior` is None without log-odds, `WORDS` is the
+    digest."""
+    return {"lookup": rules.lookup, "weighting": rules.weighting, "prior": _prior(rules), WORDS: of.digest}
 
 
 def _prior(rules: Rules) -> float | None:

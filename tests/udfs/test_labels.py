@@ -43,7 +43,7 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
 
 
 def shares(name: str, every: int = 1) -> dict[str, float]:
-    """By class the share of every so manieth of its photographs whose best label is right."""
+    """By class how many of its photographs have a right best label, as a share; `every` nth of them is looked at."""
     labels, embedder = imagenet_labels(), Embedder({name: find(name)}, OpenVinoRuntime("fp32", 1, None), 16)
     found = {}
     for kind, right in CLASSES.items():
