@@ -18,6 +18,7 @@ from profilelake.errors import ProfilelakeError
 # Names as the lake spells them; the last three have nothing to rank, or nothing to tell apart.
 ATTRIBUTES = ("Living Goods", "all alike", "three users", "nobody")
 RULES = configuration.load(arguments=["selfie.min_users=4"]).selfie
+OF_OTHERS = ("occurrences", "other_occurrences", "other_inertia", "other_singleness")
 COUNTS = (
     "selfie_occurrences",
     "one_face_occurrences",
@@ -45,6 +46,7 @@ def made_up(seed: int) -> tuple[Rows, dict[str, dict[str, float]]]:
         user = f"{rng.choice(['u', 'ü', '😊', chr(0xFFFD)])}{number}"
         row: dict[str, Any] = {
             "occurrences": rng.choice([49, 50, 51, 80, 200]),
+            "other_occurrences": rng.choice([0, 40, 49]),
             "other_inertia": rng.choice([1.0, 1.5, None]),
             "other_singleness": rng.choice([0.25, 0.5, None]),
         }
@@ -77,9 +79,8 @@ def laid(spark: SparkSession, users: Rows, f: Mapping[str, Mapping[str, float]])
     attributes = [(user, name, row[name]) for user, row in users.items() for name in ATTRIBUTES if name != "nobody"]
     columns = (*tasks.MEASURES, *COUNTS)
     whole = spark.createDataFrame(
-        [(user, *(row[name] for name in ("occurrences", "other_inertia", "other_singleness", *columns)))
-         for user, row in users.items()],
-        "user_id string, occurrences bigint, other_inertia double, other_singleness double, "
+        [(user, *(row[name] for name in (*OF_OTHERS, *columns))) for user, row in users.items()],
+        "user_id string, occurrences bigint, other_occurrences bigint, other_inertia double, other_singleness double, "
         + ", ".join(f"{name} {'double' if name in tasks.MEASURES else 'bigint'}" for name in columns),
     )  # fmt: skip
     study = tasks.study_users(
