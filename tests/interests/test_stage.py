@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from profilelake import ledger
+from profilelake import ledger, pipeline
 from profilelake.config import Config
 from profilelake.errors import ConfigError
 from profilelake.images.classes import imagenet_labels
@@ -288,14 +288,12 @@ def test_weights_are_those_of_plain_python(spark: SparkSession, seed: int, weigh
     world = World(seed)
     classes = [(index, list(row.domains)) for index, row in enumerate(cleaning.label_rows(lexicon.packaged()))]
     posts, post_images, image_labels = (frame(spark, name, rows) for name, rows in world.tables().items())
-    tagged = counting.tags(posts)
     words = [(row.word, list(row.domains)) for row in cleaning.rows(world.words(), lexicon.packaged()) if row.domains]
-    named = counting.named_by_pictures(
-        posts,
-        post_images,
-        counting.labels(image_labels, NETWORKS, weigh=weigh),
+    named = counting.domains_named(
+        counting.terms_by_user(posts, post_images, counting.labels(image_labels, NETWORKS, weigh=weigh)),
+        spark.createDataFrame(words, "word string, domains array<string>"),
         spark.createDataFrame(classes, "class_index int, domains array<string>"),
-    ).unionByName(counting.named_by_tags(tagged, spark.createDataFrame(words, "word string, domains array<string>")))
+    )
     found = counting.interests(counting.domain_counts(named), prior).collect()
     of = interests.Known(lexicon.packaged(), cleaning.packaged(), cleaning.label_rows(lexicon.packaged()), "")
     same(found, world.interests(of, weigh=weigh, prior=prior))
@@ -374,8 +372,14 @@ def test_a_faulty_lexicon_is_told_by_its_line(make_config: Callable[..., Config]
         interests.check(make_config(f"interests.lexicon={own}"))
     with pytest.raises(ConfigError, match="the provider babelnet needs a path"):
         interests.check(make_config("interests.provider=babelnet"))
+    # before weights, which can be a long download
+    stages = ("images", "interests")
+    with pytest.raises(ConfigError, match=r"own\.tsv line 7"):
+        pipeline.check(make_config(f"interests.lexicon={own}", "images.weights.efficientnet_lite0=no.pth"), stages)
     own.write_text(OWN, encoding="utf-8")
     interests.check(make_config(f"interests.lexicon={own}"))
+    with pytest.raises(ConfigError, match=r"no\.pth"):
+        pipeline.check(make_config(f"interests.lexicon={own}", "images.weights.efficientnet_lite0=no.pth"), stages)
     with pytest.raises(ConfigError, match=r"own\.tsv knows no synsets: look labels up by word"):
         interests.check(make_config(f"interests.lexicon={own}", "interests.lookup=synset"))
 
