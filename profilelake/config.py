@@ -467,9 +467,9 @@ def _read_yaml(path: Path, text: str) -> dict[str, _Given]:
 
 def _unknown(key: str) -> str:
     leaf = {known.rsplit(".", 1)[-1]: known for known in LEAVES}
-    near = difflib.get_close_matches(key, LEAVES, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(key, LEAVES, n=1, cutoff=0.75)
     if not near:
-        near = [leaf[name] for name in difflib.get_close_matches(key.rsplit(".", 1)[-1], leaf, n=1, cutoff=0.6)]
+        near = [leaf[name] for name in difflib.get_close_matches(key.rsplit(".", 1)[-1], leaf, n=1, cutoff=0.75)]
     advice = f"did you mean {near[0]}?" if near else "--help lists the keys"
     return f"there is no key {key}; {advice}"
 

@@ -49,7 +49,8 @@ def check(config: Config, stages: Sequence[str]) -> None:
         ConfigError: a missing crawl, weights that fail their checksum, a faulty conf/categories.yaml or
             lexicon, no place to keep models.
     """
-    for name in stages:
+    # Images last: weights are hashed, or downloaded, which takes longer than to read all files of the user's own.
+    for name in sorted(stages, key="images".__eq__):
         checked = getattr(_module(name), "check", None)
         if checked is not None:
             checked(config)

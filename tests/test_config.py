@@ -64,6 +64,7 @@ def test_arguments_are_read_as_their_keys_type() -> None:
     ("argument", "message"),
     [
         ("clusters.kmin=3", "argument 'clusters.kmin=3': there is no key clusters.kmin; did you mean clusters.k_min?"),
+        ("ingest.posts=x", "there is no key ingest.posts; --help lists the keys"),
         ("lake_path=x", "there is no key lake_path; did you mean lake.path?"),
         ("gibberish=1", "there is no key gibberish; --help lists the keys"),
         ("--force", "argument '--force': settings are written key=value"),
