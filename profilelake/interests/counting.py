@@ -1,8 +1,7 @@
 """What a user's pictures and tags name, by domain (paper 2, section 3). DataFrame -> DataFrame.
 
-Everything rests on one aggregate, `domain_counts`; interests and what they rest on are made of it. A user's posts and
-pictures are brought to one partition once, before anything is looked up, when a post's tags are one row still. No more
-than a user's domains, which are few, is ever held at a time, and nothing here is done in Python a row.
+Everything rests on one aggregate, `domain_counts`; interests and what they rest on are made of it. So no user's
+pictures or tags ever come together in one place, and nothing here is done in Python a row.
 """
 
 from __future__ import annotations
@@ -37,17 +36,12 @@ def tags(posts: DataFrame) -> DataFrame:
         `user_id`, `relation`, `word`: as it was written; of one with more than `MAX_LENGTH` characters, which is
         dropped in any case, as many and an ellipsis, so that tables hold no long ones.
     """
-    each = posts.select("user_id", "relation", F.explode(_tags_of_a_post()).alias("word"))
-    return each.withColumn("word", _cut("word"))
-
-
-def _tags_of_a_post() -> Column:
-    return F.array_distinct(F.coalesce("tags", "hashtags"))
-
-
-def _cut(word: str) -> Column:
-    text = F.coalesce(word, F.lit(""))
-    return F.when(F.length(text) > MAX_LENGTH, F.concat(F.substring(text, 1, MAX_LENGTH), F.lit("…"))).otherwise(text)
+    given = F.array_distinct(F.coalesce("tags", "hashtags"))
+    word = F.coalesce("word", F.lit(""))
+    cut = F.concat(F.substring(word, 1, MAX_LENGTH), F.lit("…"))
+    return posts.select("user_id", "relation", F.explode(given).alias("word")).withColumn(
+        "word", F.when(F.length(word) > MAX_LENGTH, cut).otherwise(word)
+    )
 
 
 def labels(image_labels: DataFrame, networks: Sequence[str], *, weigh: bool) -> DataFrame:
@@ -73,61 +67,53 @@ def labels(image_labels: DataFrame, networks: Sequence[str], *, weigh: bool) -> 
     )
 
 
-def terms_by_user(posts: DataFrame, post_images: DataFrame, labelled: DataFrame) -> DataFrame:
-    """What tells of users: a row a post with its tags, and one for each label of each picture in a post; a picture
-    posted twice tells twice.
+def named_by_pictures(posts: DataFrame, post_images: DataFrame, labelled: DataFrame, classes: DataFrame) -> DataFrame:
+    """The domains that each picture in a post names by each label; a picture posted twice names them twice.
 
     Args:
-        posts: `post_id`, `user_id`, `relation`, `tags`, `hashtags`.
+        posts: `post_id`, `user_id`, `relation`.
         post_images: `post_id`, `image_id`.
         labelled: as `labels` returns them.
+        classes: `class_index`, `domains`, a row a class.
 
     Returns:
-        `user_id`, `relation`, `basis`, `n`, `weight`, `terms` (what is to be looked up: tags as written, or the
-        index of a class, as text); all rows of a user in one partition.
+        `user_id`, `relation`, `basis`, `n`, `weight`, `domains` (NULL or empty: none).
     """
     shown = post_images.select("post_id", "image_id").join(
         posts.select("post_id", "user_id", "relation"), on="post_id", how="inner"
     )
-    of_pictures = shown.join(labelled, on="image_id", how="inner").select(
-        *_BASIS, "n", "weight", F.array(F.col("class_index").cast("string")).alias("terms")
+    return (
+        shown.join(labelled, on="image_id", how="inner")
+        .join(F.broadcast(classes.select("class_index", "domains")), on="class_index", how="left")
+        .select(*_BASIS, "n", "weight", "domains")
     )
-    of_tags = posts.select(
+
+
+def named_by_tags(tagged: DataFrame, words: DataFrame) -> DataFrame:
+    """The domains that each tag names.
+
+    Args:
+        tagged: as `tags` returns them.
+        words: `word`, `domains`, a row a word that names any.
+
+    Returns:
+        As `named_by_pictures`.
+    """
+    return tagged.join(words, on="word", how="left").select(
         "user_id",
         "relation",
         F.lit(TAGS).alias("basis"),
         F.lit(1).alias("n"),
         F.lit(_UNIT).cast("bigint").alias("weight"),
-        _tags_of_a_post().alias("terms"),
+        "domains",
     )
-    return of_pictures.unionByName(of_tags).repartition("user_id")
-
-
-def domains_named(terms: DataFrame, words: DataFrame, classes: DataFrame) -> DataFrame:
-    """The domains that each tag and each label names.
-
-    Args:
-        terms: as `terms_by_user` returns it.
-        words: `word`, `domains`, a row a spelling of a tag that names any. They are broadcast, about 200 bytes each.
-        classes: `class_index`, `domains`, a row a class.
-
-    Returns:
-        `user_id`, `relation`, `basis`, `n`, `weight`, `domains` (NULL or empty: none), partitioned as `terms`.
-    """
-    is_tag = F.col("basis") == TAGS
-    each = terms.select(*_BASIS, "n", "weight", F.explode("terms").alias("term"))
-    each = each.select(*_BASIS, "n", "weight", is_tag.alias("is_tag"), _cut("term").alias("term"))
-    known = words.select(F.lit(True).alias("is_tag"), F.col("word").alias("term"), "domains").unionByName(
-        classes.select(F.lit(False).alias("is_tag"), F.col("class_index").cast("string").alias("term"), "domains")
-    )
-    return each.join(F.broadcast(known), on=["is_tag", "term"], how="left").select(*_BASIS, "n", "weight", "domains")
 
 
 def domain_counts(named: DataFrame) -> DataFrame:
     """Pictures and tags by user, basis and domain.
 
     Args:
-        named: as `domains_named` returns it.
+        named: as `named_by_pictures` and `named_by_tags` return them.
 
     Returns:
         `user_id`, `relation`, `basis`, `domain` (the key; NULL: what names none), `occurrences`, `weight` (millionths),
@@ -163,8 +149,7 @@ def interests(counts: DataFrame, prior: float | None = None) -> DataFrame:
         if prior is None
         else named.transform(lambda frame: _log_odds(frame, prior))
     )
-    # the hash first: ids that begin alike, as a site's do, take long to sort by
-    by_score = Window.partitionBy(F.xxhash64(*_BASIS), *_BASIS).orderBy(F.desc("score"), "domain")
+    by_score = Window.partitionBy(*_BASIS).orderBy(F.desc("score"), "domain")
     return scored.select(*_BASIS, "domain", "occurrences", "score", F.row_number().over(by_score).alias("rank"))
 
 

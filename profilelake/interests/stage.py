@@ -90,7 +90,7 @@ def run(context: Context) -> StageReport:
         changed = lake.write("interest_words", _words(lake, vocabulary, labelled, of)).changed
     finally:
         vocabulary.unpersist()
-    counts = _counts(lake, labelled, of).persist(StorageLevel.DISK_ONLY)
+    counts = _counts(lake, labelled, tagged, of).persist(StorageLevel.DISK_ONLY)
     try:
         users = counts.select("user_id").distinct().count()
         changed += _write_users(lake, counts, config.interests)
@@ -181,16 +181,18 @@ def _by_rule(lake: Lake) -> dict[str, int]:
 # --- users ------------------------------------------------------------------------------------------------------------
 
 
-def _counts(lake: Lake, labelled: DataFrame, of: Known) -> DataFrame:
+def _counts(lake: Lake, labelled: DataFrame, tagged: DataFrame, of: Known) -> DataFrame:
     """What everybody's pictures and tags name; once `interest_words` is written."""
     classes = [(index, list(row.domains)) for index, row in enumerate(of.classes)]
-    names_any = (F.col("kind") == _TAG) & (F.col("rule") == KEPT) & (F.size("domains") > 0)
-    named = counting.domains_named(
-        counting.terms_by_user(lake.read("posts"), lake.read("post_images"), labelled),
-        lake.read("interest_words").where(names_any).select("word", "domains"),
+    by_pictures = counting.named_by_pictures(
+        lake.read("posts"),
+        lake.read("post_images"),
+        labelled,
         lake.spark.createDataFrame(classes, "class_index int, domains array<string>"),
     )
-    return counting.domain_counts(named)
+    kept = (F.col("kind") == _TAG) & (F.col("rule") == KEPT)
+    words = lake.read("interest_words").where(kept).select("word", "domains")
+    return counting.domain_counts(by_pictures.unionByName(counting.named_by_tags(tagged, words)))
 
 
 def interests(lake: Lake, rules: Rules) -> DataFrame:
@@ -203,7 +205,7 @@ def interests(lake: Lake, rules: Rules) -> DataFrame:
     of = known(rules)
     present = lake.read("image_labels").select("network").distinct().collect()  # a few
     labelled = _labels(lake, rules, [row["network"] for row in present])
-    return counting.interests(_counts(lake, labelled, of), _prior(rules))
+    return counting.interests(_counts(lake, labelled, counting.tags(lake.read("posts")), of), _prior(rules))
 
 
 def _write_users(lake: Lake, counts: DataFrame, rules: Rules) -> int:

@@ -288,12 +288,14 @@ def test_weights_are_those_of_plain_python(spark: SparkSession, seed: int, weigh
     world = World(seed)
     classes = [(index, list(row.domains)) for index, row in enumerate(cleaning.label_rows(lexicon.packaged()))]
     posts, post_images, image_labels = (frame(spark, name, rows) for name, rows in world.tables().items())
+    tagged = counting.tags(posts)
     words = [(row.word, list(row.domains)) for row in cleaning.rows(world.words(), lexicon.packaged()) if row.domains]
-    named = counting.domains_named(
-        counting.terms_by_user(posts, post_images, counting.labels(image_labels, NETWORKS, weigh=weigh)),
-        spark.createDataFrame(words, "word string, domains array<string>"),
+    named = counting.named_by_pictures(
+        posts,
+        post_images,
+        counting.labels(image_labels, NETWORKS, weigh=weigh),
         spark.createDataFrame(classes, "class_index int, domains array<string>"),
-    )
+    ).unionByName(counting.named_by_tags(tagged, spark.createDataFrame(words, "word string, domains array<string>")))
     found = counting.interests(counting.domain_counts(named), prior).collect()
     of = interests.Known(lexicon.packaged(), cleaning.packaged(), cleaning.label_rows(lexicon.packaged()), "")
     same(found, world.interests(of, weigh=weigh, prior=prior))
