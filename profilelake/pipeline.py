@@ -50,7 +50,7 @@ def check(config: Config, stages: Sequence[str]) -> None:
             lexicon, no place to keep models.
     """
     # Images last: weights are hashed, or downloaded, which takes longer than to read all files of the user's own.
-    for name in sorted(stages, key="images".__eq__):
+    for name in sorted(stages, key=lambda name: name == "images"):
         checked = getattr(_module(name), "check", None)
         if checked is not None:
             checked(config)

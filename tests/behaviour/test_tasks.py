@@ -18,7 +18,7 @@ from profilelake.errors import ProfilelakeError
 # Names as the lake spells them; the last three have nothing to rank, or nothing to tell apart.
 ATTRIBUTES = ("Living Goods", "all alike", "three users", "nobody")
 RULES = configuration.load(arguments=["selfie.min_users=4"]).selfie
-OF_OTHERS = ("occurrences", "other_occurrences", "other_inertia", "other_singleness")
+USER_FEATURES = ("occurrences", "other_occurrences", "other_inertia", "other_singleness")
 COUNTS = (
     "selfie_occurrences",
     "one_face_occurrences",
@@ -79,7 +79,7 @@ def laid(spark: SparkSession, users: Rows, f: Mapping[str, Mapping[str, float]])
     attributes = [(user, name, row[name]) for user, row in users.items() for name in ATTRIBUTES if name != "nobody"]
     columns = (*tasks.MEASURES, *COUNTS)
     whole = spark.createDataFrame(
-        [(user, *(row[name] for name in (*OF_OTHERS, *columns))) for user, row in users.items()],
+        [(user, *(row[name] for name in (*USER_FEATURES, *columns))) for user, row in users.items()],
         "user_id string, occurrences bigint, other_occurrences bigint, other_inertia double, other_singleness double, "
         + ", ".join(f"{name} {'double' if name in tasks.MEASURES else 'bigint'}" for name in columns),
     )  # fmt: skip
