@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
@@ -22,6 +24,7 @@ from profilelake import tables
 from profilelake.config import Config
 from profilelake.errors import ConfigError, ProfilelakeError
 from profilelake.failures import innermost
+from profilelake.frames import local_frame
 from profilelake.tables import FORMAT, FORMAT_PROPERTY, TABLES, VIEWS, Table, View, differences, quoted
 
 log = logging.getLogger("profilelake.lake")
@@ -107,7 +110,16 @@ class Lake:
         own_run = all("run_id" in row for row in rows) and bool(rows)
         columns = [c for c in TABLES[table].columns if own_run or c.name != "run_id"]
         values = [tuple(row.get(c.name) for c in columns) for row in rows]
-        return self.spark.createDataFrame(values, ", ".join(f"{c.name} {c.type}" for c in columns))
+        return local_frame(self.spark, values, ", ".join(f"{c.name} {c.type}" for c in columns))
+
+    def is_empty(self, table: str) -> bool:
+        """Whether a table has no rows, as `read` sees it."""
+        rows = self.read(table)
+        if self.path is not None:
+            version = self.pins[table] if table in self.pins else self._newest_commit(table)
+            if self._n_files(table, version) == 0:
+                return True
+        return rows.isEmpty()
 
     def version(self, table: str) -> int:
         """The table's Delta version."""
@@ -131,12 +143,25 @@ class Lake:
 
     def _newest_commit(self, table: str) -> int:
         """Without a job of Spark's, of which every stage would wait for dozens."""
-        jvm: Any = self.spark._jvm
-        # by its whole name: py4j asks the class path about every part of a dotted one
-        commits = getattr(jvm, "org.apache.hadoop.fs.Path")(f"{self.location(table)}/_delta_log", "*.json")
-        found = commits.getFileSystem(self.spark._jsc.hadoopConfiguration()).globStatus(commits)
-        names = (each.getPath().getName().removesuffix(".json") for each in found)
+        files, commits = self._log(table, "*.json")
+        names = (each.getPath().getName().removesuffix(".json") for each in files.globStatus(commits))
         return max(int(name) for name in names if name.isdigit())  # checkpoints may be JSON, too
+
+    def _n_files(self, table: str, version: int) -> int | None:
+        """The data files of a version, without a job of Spark's: Delta writes a checksum beside a commit that counts
+        them. None where that is missing."""
+        files, checksum = self._log(table, f"{version:020d}.crc")
+        if not files.exists(checksum):
+            return None
+        with closing(files.open(checksum)) as stream:
+            text = getattr(self.spark._jvm, "org.apache.commons.io.IOUtils").toString(stream, "UTF-8")
+        return int(json.loads(text)["numFiles"])
+
+    def _log(self, table: str, name: str) -> tuple[Any, Any]:
+        """Hadoop's file system and path of a file of the table's log."""
+        # by its whole name: py4j asks the class path about every part of a dotted one
+        path = getattr(self.spark._jvm, "org.apache.hadoop.fs.Path")(f"{self.location(table)}/_delta_log", name)
+        return path.getFileSystem(self.spark._jsc.hadoopConfiguration()), path
 
     def write(
         self, table: str, rows: DataFrame, scope: DataFrame | None = None, *, n_bytes: int | None = None
@@ -171,10 +196,9 @@ class Lake:
         rows = rows.select([c.name for c in declared.columns])
         if declared.kind == "append":
             result = self._append(declared, rows, n_bytes)
-        elif self.spark.table(self.name(table)).isEmpty():
-            result = self._fill(declared, rows)
         else:
-            result = self._change(declared, rows, scope)
+            existing, is_empty = self._existing(table)
+            result = self._fill(declared, rows) if is_empty else self._change(declared, rows, existing, scope)
         if result.changed:
             log.debug("%s: %s", table, result)
         return result
@@ -183,8 +207,19 @@ class Lake:
         """Write that a table of kind `replace` has no rows any more, or none of a scope (as for `write`)."""
         return self.write(table, self.read(table).where(F.lit(False)).drop("run_id"), scope)
 
-    def _change(self, declared: Table, rows: DataFrame, scope: DataFrame | None) -> WriteResult:
-        source = _reduced(declared, rows, self.spark.table(self.name(declared.name)), scope)
+    def _existing(self, table: str) -> tuple[DataFrame, bool]:
+        """The rows that a table has before it is written, and whether there are none."""
+        if self.path is None:
+            rows = self.spark.table(self.name(table))
+            return rows, rows.isEmpty()
+        version = self._newest_commit(table)
+        # At its version, or Spark plans what is kept of these rows anew after the commit, which changes the table.
+        rows = self.spark.read.option("versionAsOf", version).table(self.name(table))
+        n_files = self._n_files(table, version)
+        return rows, rows.isEmpty() if n_files is None else n_files == 0
+
+    def _change(self, declared: Table, rows: DataFrame, existing: DataFrame, scope: DataFrame | None) -> WriteResult:
+        source = _reduced(declared, rows, existing, scope)
         source = source.persist(StorageLevel.DISK_ONLY)
         try:
             result = self._count(declared, source)
@@ -201,7 +236,7 @@ class Lake:
         """Rows of a table that has none: there is nothing to compare them with."""
         rows = rows.persist(StorageLevel.DISK_ONLY)
         try:
-            result = self._count(declared, rows.select(*declared.key, F.lit("insert").alias(_OP)))
+            result = self._count(declared, rows.select(*declared.key).withColumn(_OP, F.lit("insert")))
             if result.changed:
                 self._add(declared, rows)
         finally:

@@ -8,7 +8,6 @@ the row; a row whose heartbeat is too old, or whose process on this machine is g
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import secrets
@@ -35,9 +34,8 @@ from delta.exceptions import (
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from profilelake import __version__
 from profilelake.config import Config
@@ -360,7 +358,7 @@ class _Lock:
     def _take_once(self) -> None:
         target = DeltaTable.forName(self._lake.spark, self._lake.name("runs"))
         taken = target.alias("t").merge(
-            _frame(self._lake, self._row).alias("s"), f"t.stage = '{RUN}' AND t.status = 'running'"
+            self._lake.frame("runs", [self._row]).alias("s"), f"t.stage = '{RUN}' AND t.status = 'running'"
         )
         taken.whenNotMatchedInsertAll().execute()
 
@@ -461,20 +459,8 @@ def is_gone(text: str) -> bool:
         return True
 
 
-def _frame(lake: Lake, row: Mapping[str, Any]) -> DataFrame:
-    """One row of the table `runs`, made of literals: rows that Python hands over would start a worker each time."""
-
-    def literal(value: Any, type_: T.DataType) -> Column:
-        if isinstance(type_, T.ArrayType) and value is not None:
-            return F.from_json(F.lit(json.dumps(value)), type_)
-        return F.lit(value).cast(type_)
-
-    fields = TABLES["runs"].schema.fields
-    return lake.spark.range(0, 1, 1, 1).select(*[literal(row.get(f.name), f.dataType).alias(f.name) for f in fields])
-
-
 def _append(lake: Lake, row: Mapping[str, Any]) -> None:
-    made = _frame(lake, row)
+    made = lake.frame("runs", [row])
     _commit(lambda: made.write.format("delta").mode("append").saveAsTable(lake.name("runs")))
 
 

@@ -21,6 +21,7 @@ from profilelake import ledger
 from profilelake.config import Config
 from profilelake.errors import ConfigError
 from profilelake.failures import one_line
+from profilelake.frames import local_frame
 from profilelake.lake import Lake, open_lake
 from profilelake.ledger import Context, StageReport
 from profilelake.tables import TABLES
@@ -300,7 +301,7 @@ def _asked(spark: SparkSession, users: str | Sequence[str] | None) -> DataFrame 
         except AnalysisException as error:
             raise ConfigError(f"the file of users {users} cannot be read: {one_line(error)}") from error
     else:
-        lines = spark.createDataFrame([(user,) for user in users], "value string")
+        lines = local_frame(spark, [(user,) for user in users], "value string")
     ids = lines.select(F.trim(F.regexp_replace("value", "[\r\ufeff]", "")).alias("user_id"))
     return ids.where(F.length("user_id") > 0).distinct()
 
@@ -324,7 +325,7 @@ def _held(out: Lake, wanted: Study) -> Row | None:
         raise ConfigError(f"--out {out.path} is the lake that the study is drawn from: name another folder")
     row = out.spark.table(out.name("studies")).first() if out.exists("studies") else None
     if row is None:
-        if out.exists("posts") and not out.spark.table(out.name("posts")).isEmpty():
+        if out.exists("posts") and not out.is_empty("posts"):
             raise ConfigError(f"--out {out.path} is a lake that is no study: name another folder")
         return None
     asked = {**asdict(wanted), "sources": list(wanted.sources)}

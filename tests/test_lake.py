@@ -283,3 +283,30 @@ def test_pinned_tables_are_read_as_they_were_also_by_views(lake: Lake) -> None:
     assert [row["image_id"] for row in lake.spark.table(lake.name("v_image_categories")).collect()] == ["t"]
     assert lake.read("image_clusters").count() == 2
     assert lake.read_tables == {"image_clusters", "cluster_centroids"}
+
+
+def test_a_table_is_empty_as_it_is_read(toys: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what its log says; by its rows where a log has lost its checksums, and under a catalog."""
+    spark = toys.spark
+    assert toys.is_empty("toy_replace")
+    toys.write("toy_replace", toys.frame("toy_replace", [{"user_id": "u", "item": "i"}]))
+    assert not toys.is_empty("toy_replace")
+    pinned = replace(toys, pins={"toy_replace": 0})
+    assert pinned.is_empty("toy_replace")
+    assert "toy_replace" in pinned.read_tables
+
+    (at,) = Path(str(toys.location("toy_replace")), "_delta_log").glob("*1.crc")
+    at.unlink()
+    assert not toys.is_empty("toy_replace")
+    assert toys.write("toy_replace", toys.frame("toy_replace", [{"user_id": "u", "item": "j"}])) == WriteResult(1, 0, 1)
+
+    toys.clear("toy_replace")
+    assert toys.is_empty("toy_replace")
+    managed = replace(toys, path=None)
+    assert managed.is_empty("toy_replace")
+    assert managed.write("toy_replace", toys.frame("toy_replace", [{"user_id": "v", "item": "i"}])).inserted == 1
+    assert not managed.is_empty("toy_replace")
+    assert managed.write("toy_replace", toys.frame("toy_replace", [{"user_id": "v", "item": "i", "n": 1}])).updated == 1
+
+    monkeypatch.setattr(type(spark.table("profilelake.toy_replace")), "isEmpty", lambda _: pytest.fail("a job"))
+    assert not toys.write("toy_replace", toys.frame("toy_replace", [{"user_id": "v", "item": "i", "n": 1}])).changed

@@ -62,7 +62,7 @@ def run(context: Context) -> StageReport:
     live = champions.current(lake, PREFIX)
     if not live:
         return skipped(NAME, f"no model {PREFIX}<task> has a champion yet: run jobs/train_selfie.py")
-    if lake.read("user_features").isEmpty():
+    if lake.is_empty("user_features"):
         return skipped(NAME, "no user has features yet")
     warnings: list[str] = []
     try:

@@ -66,7 +66,7 @@ def run(context: Context) -> StageReport:
         return StageReport(NAME, rows_in=last["rows_in"], rows_out=last["rows_out"])
     fits = _fits(lake)
     if CATEGORIES not in fits:
-        if lake.read("user_features").isEmpty():
+        if lake.is_empty("user_features"):
             return skipped(NAME, "no picture has a category yet")
         return _emptied(lake)
     present = _present(lake, fits[CATEGORIES])
@@ -149,7 +149,7 @@ def measures(
     present: Sequence[str],
 ) -> dict[str, DataFrame]:
     """Rows by table, of everything but types."""
-    fit_id, faces = fits[CATEGORIES], not lake.read("image_faces").isEmpty()
+    fit_id, faces = fits[CATEGORIES], not lake.is_empty("image_faces")
     return {
         "user_categories": features.user_categories(counts, fit_id),
         "user_features": features.user_features(counts, fit_id),

@@ -75,7 +75,7 @@ def run(context: Context) -> StageReport:
     if last is not None and where.exists:
         return StageReport(NAME, rows_in=last["rows_in"], rows_out=last["rows_out"])
     lake.pin(INPUTS)
-    if lake.read("user_features").isEmpty():
+    if lake.is_empty("user_features"):
         return skipped(NAME, "no user has features yet: run jobs/build_profiles.py first")
     with ask(lake, context.config.selfie, attributes) as asked:
         return _Training(context, asked, where, attempts.digest(lake, settings)).run()
@@ -280,7 +280,7 @@ def pending(lake: Lake, config: Config) -> dict[str, int]:
     """Figures that a run would make: all of them, or none where nothing changed."""
     where, attributes = tracking.place(config), tuple(attribute_file.load(config.behaviour.attributes))
     known = all(lake.exists(table) for table in INPUTS)
-    if not known or lake.read("user_features").isEmpty():
+    if not known or lake.is_empty("user_features"):
         return {"figures": 0}
     last = freshness.unchanged(lake, NAME, INPUTS, settings=_settings(config, attributes, where))
     if last is not None and where.exists:

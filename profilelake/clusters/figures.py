@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
+from profilelake.frames import local_frame
 from profilelake.lake import Lake
 
 PAPER = 1
@@ -38,4 +39,4 @@ def record(lake: Lake, fit_id: str, sweep: Sequence[Row]) -> None:
     schema = (
         "paper int, figure string, series string, x double, y double, low double, high double, n bigint, label string"
     )
-    lake.write("figure_data", lake.spark.createDataFrame(rows, schema))
+    lake.write("figure_data", local_frame(lake.spark, rows, schema))

@@ -24,6 +24,7 @@ from profilelake.clusters import csvs, sheets
 from profilelake.clusters.review import current_fit
 from profilelake.config import Config
 from profilelake.errors import ConfigError
+from profilelake.frames import local_frame
 from profilelake.lake import Lake, open_lake
 from profilelake.ledger import Context, StageReport, stage
 from profilelake.reports.publish import copy_folder
@@ -318,7 +319,7 @@ def _known_pictures(lake: Lake, judged: Judged, path: str) -> None:
     fits = lake.read("cluster_fits").where((F.col("purpose") == "categories") & (F.col("fit_id") == judged.fit_id))
     if fits.isEmpty():
         raise ConfigError(f"{path} judges fit {judged.fit_id}, which this lake does not have: is it of another lake?")
-    ids = lake.spark.createDataFrame([(image_id,) for _, image_id in sorted(judged.answers)], "image_id string")
+    ids = local_frame(lake.spark, [(image_id,) for _, image_id in sorted(judged.answers)], "image_id string")
     unknown = (
         ids.join(lake.read("images").select("image_id"), on="image_id", how="left_anti").orderBy("image_id").first()
     )

@@ -24,6 +24,7 @@ from profilelake.clusters.names import Names
 from profilelake.clusters.vectors import Digest, Source
 from profilelake.config import Config
 from profilelake.errors import ProfilelakeError
+from profilelake.frames import local_frame
 from profilelake.lake import Lake
 from profilelake.ledger import Context
 
@@ -332,7 +333,7 @@ def renew_names(context: Context, purpose: str, fit_id: str, names: Names) -> No
     fitted = store.assigned(lake, purpose).where(F.col("fitted"))
     proposals = propose(context, purpose, fitted, names)
     rows = [(cluster, proposal.name, proposal.why) for cluster, proposal in sorted(proposals.items())]
-    fresh = lake.spark.createDataFrame(rows, "cluster_id int, name string, why string")
+    fresh = local_frame(lake.spark, rows, "cluster_id int, name string, why string")
     renewed = (
         store.clusters(lake, purpose, fit_id)
         .drop("run_id")

@@ -19,6 +19,7 @@ from profilelake.clusters import csvs, sheets, store
 from profilelake.clusters.names import name_fault
 from profilelake.config import Config
 from profilelake.errors import ConfigError
+from profilelake.frames import local_frame
 from profilelake.lake import Lake, open_lake
 from profilelake.ledger import Context, StageReport, stage
 from profilelake.reports.publish import copy_folder
@@ -118,7 +119,7 @@ def apply(spark: SparkSession, config: Config, csv: str, purpose: str = "categor
         fit = current_fit(lake, purpose)
         held = store.clusters(lake, purpose, fit["fit_id"]).select("cluster_id", "category").collect()
         names = _checked(csv, lines, purpose, fit["fit_id"], [row["cluster_id"] for row in held])
-        chosen = lake.spark.createDataFrame(sorted(names.items()), "cluster_id int, chosen string")
+        chosen = local_frame(lake.spark, sorted(names.items()), "cluster_id int, chosen string")
         named = (
             store.clusters(lake, purpose, fit["fit_id"])
             .drop("run_id")
@@ -157,7 +158,7 @@ def current_fit(lake: Lake, purpose: str) -> Row:
 def _thumbnails(lake: Lake, clusters: Sequence[Row], max_pixels: int) -> dict[str, bytes | None]:
     """Small copies of the exemplars, by image_id; `clusters.exemplars` a cluster at most."""
     ids = sorted({image_id for cluster in clusters for image_id in cluster["exemplar_image_ids"]})
-    wanted = lake.spark.createDataFrame([(image_id,) for image_id in ids], "image_id string")
+    wanted = local_frame(lake.spark, [(image_id,) for image_id in ids], "image_id string")
     images = lake.read("images").select("image_id", "content").join(F.broadcast(wanted), on="image_id", how="left_semi")
     return {row["image_id"]: row["thumbnail"] for row in sheets.thumbnails(images, max_pixels).collect()}
 

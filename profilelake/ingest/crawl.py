@@ -12,7 +12,6 @@ from typing import Any, cast
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import pandas_udf
 
 from profilelake.config import Config
@@ -108,13 +107,6 @@ def label_of(config: Config) -> str:
 def escaped(path: str) -> str:
     """A path for a Spark reader that would take its brackets, stars and question marks for a pattern."""
     return _GLOB.sub(r"\\\1", path)
-
-
-def struct(ddl: str) -> T.StructType:
-    """The schema that a column list in SQL stands for."""
-    schema = T._parse_datatype_string(ddl)
-    assert isinstance(schema, T.StructType)
-    return schema
 
 
 def vectorised(function: Callable[..., Any], returns: str) -> Callable[[str | Column], Column]:

@@ -14,8 +14,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from profilelake.config import Config
+from profilelake.frames import local_frame, struct
 from profilelake.ingest import posts
-from profilelake.ingest.crawl import Root, read_bytes, struct, vectorised
+from profilelake.ingest.crawl import Root, read_bytes, vectorised
 from profilelake.ingest.reading import FILES_A_JOB, byte_batches
 from profilelake.ingest.staging import Staging
 from profilelake.lake import Lake
@@ -155,7 +156,7 @@ def _hidden_ones(spark: SparkSession, absent: DataFrame, root: Root) -> DataFram
                 continue
             states.append((file, rel, int(state.getLen()), int(state.getModificationTime())))
         schema = "file string, rel string, size bigint, modified_ms bigint"
-        asked = spark.createDataFrame(states, schema).withColumn("modified_at", F.timestamp_millis("modified_ms"))
+        asked = local_frame(spark, states, schema).withColumn("modified_at", F.timestamp_millis("modified_ms"))
         found = found.unionByName(asked.drop("modified_ms"))
     return found
 
@@ -198,7 +199,7 @@ def look(context: Context, config: Config, files: DataFrame, root: Root, staging
         if not listed:
             continue
         pairs = [(canon, _openable(spark, f"{root.uri}/{rel}", staging, at)) for at, (canon, rel) in enumerate(listed)]
-        names = spark.createDataFrame(pairs, "canon string, path string")
+        names = local_frame(spark, pairs, "canon string, path string")
         contents = read_bytes(spark, [path for _, path in pairs], missing_ok=True).select("path", "length", "content")
         seen = contents.join(F.broadcast(names), on="path", how="inner").select(
             "canon", F.col("length").alias("n_bytes"), "content", _inspected(config).alias("seen")

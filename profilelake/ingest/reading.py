@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from profilelake.config import Config
 from profilelake.errors import ConfigError, ProfilelakeError
+from profilelake.frames import local_frame, struct
 from profilelake.ingest.crawl import (
     JSONL_FILES,
     SIDECAR_FILES,
@@ -25,7 +26,6 @@ from profilelake.ingest.crawl import (
     qualified,
     read_bytes,
     root_at,
-    struct,
     vectorised,
 )
 from profilelake.ingest.staging import Staging
@@ -414,9 +414,8 @@ class TableCrawl:
 
     def todo(self, spark: SparkSession) -> DataFrame:
         """The table as the one thing to read."""
-        schema = struct(rows.READING_DDL + ", modified_at timestamp, problem string")
         row = (self.label, None, self.size, None, None, None, None, self.modified_at or datetime.now(UTC), None)
-        return spark.createDataFrame([row], schema)
+        return local_frame(spark, [row], rows.READING_DDL + ", modified_at timestamp, problem string")
 
     def read_items(self, spark: SparkSession, staging: Staging) -> DataFrame:
         """Its items, kept."""
@@ -456,7 +455,7 @@ def byte_batches(config: Config, mean_bytes: int) -> dict[str, object]:
 
 def no_items(spark: SparkSession) -> DataFrame:
     """No items."""
-    return spark.createDataFrame([], struct(rows.ITEM_DDL))
+    return local_frame(spark, [], rows.ITEM_DDL)
 
 
 def _naive(moment: datetime | None) -> datetime | None:

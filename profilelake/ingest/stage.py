@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from profilelake.config import Config
 from profilelake.errors import ConfigError, ProfilelakeError, TooManyBadRecords
+from profilelake.frames import local_frame
 from profilelake.ingest import crawl, pictures, posts, quarantine, reading, users
 from profilelake.ingest.crawl import Root
 from profilelake.ingest.reading import TableCrawl
@@ -399,7 +400,7 @@ def _look_at_pictures(
         mean = max(mean, source.mean_row_bytes)
         pictures.look_in_columns(context, config, places, source.items, staging, listed["in_columns"], mean)
         n += listed["in_columns"]
-    empty = spark.createDataFrame([], crawl.struct(pictures.SEEN_DDL))
+    empty = local_frame(spark, [], pictures.SEEN_DDL)
     seen = staging.read("pictures", empty) if n else empty
     checked = staging.keep("checked", pictures.check(places, files, seen, config))
     return _Pictures(checked, files, seen, n, listed["n"])

@@ -14,6 +14,7 @@ from pyspark.storagelevel import StorageLevel
 from profilelake import freshness
 from profilelake.config import Config
 from profilelake.config import Interests as Rules
+from profilelake.frames import local_frame
 from profilelake.interests import cleaning, counting, lexicon
 from profilelake.lake import Lake
 from profilelake.ledger import Context, StageReport, skipped, stage
@@ -132,7 +133,7 @@ def _no_labels(config: Config) -> str:
 
 def _nothing(lake: Lake, config: Config) -> StageReport:
     """Nobody has anything to be told from; who once had loses the rows."""
-    held = [table for table in OUTPUTS if not lake.read(table).isEmpty()]
+    held = [table for table in OUTPUTS if not lake.is_empty(table)]
     if not held:
         return skipped(NAME, f"{_no_labels(config)}, and no post has a tag")
     changed = sum(lake.clear(table).changed for table in held)
@@ -165,7 +166,7 @@ def _label_rows(lake: Lake, labelled: DataFrame, of: Known) -> DataFrame:
     met = labelled.where(F.col("n") == 1).groupBy("class_index").agg(F.count("*").alias("occurrences"))
     rows = [(index, row.word, list(row.domains), row.rule) for index, row in enumerate(of.classes)]
     return (
-        lake.spark.createDataFrame(rows, f"class_index int, {CLEANED_DDL}")
+        local_frame(lake.spark, rows, f"class_index int, {CLEANED_DDL}")
         .join(met, on="class_index", how="inner")
         .select(F.lit(_LABEL).alias("kind"), "word", "domains", "rule", "occurrences")
     )
@@ -188,7 +189,7 @@ def _counts(lake: Lake, labelled: DataFrame, tagged: DataFrame, of: Known) -> Da
         lake.read("posts"),
         lake.read("post_images"),
         labelled,
-        lake.spark.createDataFrame(classes, "class_index int, domains array<string>"),
+        local_frame(lake.spark, classes, "class_index int, domains array<string>"),
     )
     kept = (F.col("kind") == _TAG) & (F.col("rule") == KEPT)
     words = lake.read("interest_words").where(kept).select("word", "domains")

@@ -1,0 +1,51 @@
+"""Frames of rows that the driver made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyspark
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
+from pyspark.sql.pandas.types import to_arrow_type
+
+_TAKES_ARROW = int(pyspark.__version__.split(".")[0]) >= 4
+
+
+def local_frame(spark: SparkSession, rows: Iterable[Sequence[object]], ddl: str) -> DataFrame:
+    """What `createDataFrame` makes of tuples, but, where Spark can, as rows that its plan holds: those of
+    `createDataFrame` come from Python workers, which every query that reads them has to start.
+
+    Args:
+        spark: the session.
+        rows: each as many values as `ddl` has columns; None is NULL. A naive timestamp is of the driver's own zone.
+        ddl: names and types, in SQL.
+
+    Raises:
+        PySparkTypeError, PySparkValueError: a row is too short or too long, or a value is not of its column's type,
+            such as 1.5 or a number of numpy's for an integer.
+    """
+    rows, schema = list(rows), struct(ddl)
+    if not _TAKES_ARROW:
+        return spark.createDataFrame(rows, schema)
+    verify = T._make_type_verifier(schema)  # Arrow would cut 1.5 down to 1
+    for row in rows:
+        verify(row)
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [_array(values, field.dataType) for field, values in zip(schema, columns, strict=True)]
+    return spark.createDataFrame(pa.Table.from_arrays(arrays, schema.names), schema)
+
+
+def _array(values: Sequence[object], type_: T.DataType) -> pa.Array:
+    if isinstance(type_, T.TimestampType):
+        values = [value.astimezone(UTC) if isinstance(value, datetime) else value for value in values]
+    return pa.array(values, to_arrow_type(type_))
+
+
+def struct(ddl: str) -> T.StructType:
+    """The schema that a column list in SQL stands for."""
+    schema = T._parse_datatype_string(ddl)
+    assert isinstance(schema, T.StructType)
+    return schema
