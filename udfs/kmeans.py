@@ -34,7 +34,7 @@ Doubles = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int32]
 Precision = Literal["fp32", "bf16"]
 
-LAID_DDL = "number int, n bigint, path string, largest double, norm double, fault string"
+LAID_DDL = "number int, n bigint, width int, first string, path string, largest double, fault string"
 
 # Larger numbers' squares are none in float32.
 LARGEST = 1e15
@@ -60,15 +60,15 @@ class NoBf16Error(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block that was laid. n: its rows; path: where it lies on the executor that wrote it; largest: the largest
-    absolute number in it; norm: the largest norm of a row around the origin; fault: why it cannot be clustered, or
-    None."""
+    """A block that was laid. n: its rows; width: of each; first: the image_id of the first; path: where it lies on the
+    executor that wrote it; largest: the largest absolute number in it; fault: why it cannot be clustered, or None."""
 
     number: int
     n: int
+    width: int
+    first: str
     path: str
     largest: float
-    norm: float
     fault: str | None
 
 
@@ -90,55 +90,55 @@ def _has_bf16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def lay(
-    batches: Iterable[pa.RecordBatch], *, folder: str, origin: Any, precision: Precision = "fp32"
-) -> Iterator[pa.RecordBatch]:
-    """Write blocks. For `mapInArrow` over (block int, image_id string, embedding array<float>), ordered by block and
-    then by image_id.
+def lay(batches: Iterable[pa.RecordBatch], *, folder: str, precision: Precision = "fp32") -> Iterator[pa.RecordBatch]:
+    """Write blocks. For `mapInArrow` over (block int, image_id string, drawn bigint, embedding array<float>), ordered
+    by block and then by image_id.
 
     Args:
         folder: name of the fit's folder in the executor's own.
-        origin: broadcast of the (d,) float32 array that passes take off every vector (see `Centres`).
         precision: that later passes will ask for.
 
     Yields:
         The fields of a `Block` each, as `LAID_DDL`; the fault names the picture, or what the processor lacks.
     """
     settle()
-    centre = origin.value
     own = _own_folder(folder)
     lacks = _NO_BF16 if precision == "bf16" and not _has_bf16() else None
-    for number, ids, rows in _by_block(batches):
-        fault = lacks or _fault(ids, rows, len(centre))
+    for number, ids, drawn, rows in _by_block(batches):
+        fault = lacks or _fault(ids, rows)
         if fault is not None:
-            yield _laid(Block(number, 0, "", 0.0, 0.0, fault))
+            yield _laid(Block(number, 0, 0, ids[0], "", 0.0, fault))
             continue
         vectors = np.concatenate([part for part in rows if part is not None])
         path = own / f"{number}.npy"
         _save(path, vectors)
-        _save(_ids_path(str(path)), np.array(ids, np.str_))
-        largest = float(np.abs(vectors).max())
-        vectors -= centre
-        norm = math.sqrt(float(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max()))
-        yield _laid(Block(number, len(vectors), str(path), largest, norm, None))
+        named = np.empty(len(ids), [("image_id", np.array(ids, np.str_).dtype), ("drawn", np.int64)])
+        named["image_id"], named["drawn"] = ids, np.concatenate(drawn)
+        _save(_ids_path(str(path)), named)
+        n, width = vectors.shape
+        yield _laid(Block(number, n, width, ids[0], str(path), float(np.abs(vectors).max()), None))
 
 
-def _by_block(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, list[str], list[Vectors | None]]]:
+def _by_block(
+    batches: Iterable[pa.RecordBatch],
+) -> Iterator[tuple[int, list[str], list[npt.NDArray[np.int64]], list[Vectors | None]]]:
     number: int | None = None
     ids: list[str] = []
+    drawn: list[npt.NDArray[np.int64]] = []
     rows: list[Vectors | None] = []
     for batch in batches:
         blocks = batch.column("block").to_numpy()
         for begin, end in _runs(blocks):
             if blocks[begin] != number:
                 if number is not None:
-                    yield number, ids, rows
-                number, ids, rows = int(blocks[begin]), [], []
+                    yield number, ids, drawn, rows
+                number, ids, drawn, rows = int(blocks[begin]), [], [], []
             part = batch.slice(begin, end - begin)
             ids += part.column("image_id").to_pylist()
+            drawn.append(part.column("drawn").to_numpy())
             rows.append(_rows(part.column("embedding")))
     if number is not None:
-        yield number, ids, rows
+        yield number, ids, drawn, rows
 
 
 def _runs(values: npt.NDArray[Any]) -> Iterator[tuple[int, int]]:
@@ -153,11 +153,13 @@ def _rows(column: pa.Array) -> Vectors | None:
         return None  # told by `_fault`
 
 
-def _fault(ids: Sequence[str], rows: Sequence[Vectors | None], width: int) -> str | None:
-    at = 0
+def _fault(ids: Sequence[str], rows: Sequence[Vectors | None]) -> str | None:
+    at, width = 0, next((part.shape[1] for part in rows if part is not None), 0)
     for part in rows:
         if part is None or part.shape[1] != width:
-            return f"vectors beside picture {ids[at]} are not {width} numbers long, or one is NULL"
+            return f"vectors beside picture {ids[at]} differ in length, or one is NULL"
+        if not width:
+            return f"the vector of picture {ids[at]} holds no number"
         bad = ~np.isfinite(part).all(axis=1)
         if bad.any():
             return f"the vector of picture {ids[at + int(bad.argmax())]} holds NaN or infinity"
@@ -169,7 +171,7 @@ def _fault(ids: Sequence[str], rows: Sequence[Vectors | None], width: int) -> st
 
 
 def _laid(block: Block) -> pa.RecordBatch:
-    kinds = (pa.int32(), pa.int64(), pa.string(), pa.float64(), pa.float64(), pa.string())
+    kinds = (pa.int32(), pa.int64(), pa.int32(), pa.string(), pa.string(), pa.float64(), pa.string())
     values = astuple(block)
     return pa.RecordBatch.from_arrays(
         [pa.array([value], kind) for value, kind in zip(values, kinds, strict=True)],
@@ -202,6 +204,11 @@ def _save(path: Path, array: npt.NDArray[Any]) -> None:
 
 def _ids_path(path: str) -> Path:
     return Path(path).with_suffix(".ids.npy")
+
+
+def _named(block: Block) -> npt.NDArray[Any]:
+    """Of every row the fields `image_id` and `drawn`."""
+    return np.asarray(np.load(_ids_path(block.path), allow_pickle=False))
 
 
 # --- a pass over blocks -----------------------------------------------------------------------------------------------
@@ -283,6 +290,73 @@ def forget(blocks: Iterable[Block], folder: str) -> Iterator[str]:
     with contextlib.suppress(OSError):  # another task may write or remove beside this one
         own.rmdir()
     yield str(own)
+
+
+# --- the rows that a fit begins from ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Drawn:
+    """Rows that were drawn: those with the smallest numbers, `most` of them, in order. number: (m,) int64; image_id:
+    (m,); rows: (m, d) float32."""
+
+    most: int
+    number: npt.NDArray[np.int64]
+    image_id: npt.NDArray[np.str_]
+    rows: Vectors
+
+    def add(self, other: Drawn) -> None:
+        """See `Partial`."""
+        number, image_id = np.concatenate([self.number, other.number]), np.concatenate([self.image_id, other.image_id])
+        rows = np.concatenate([self.rows, other.rows])
+        order = np.lexsort((image_id, number))[: self.most]
+        self.number, self.image_id, self.rows = number[order], image_id[order], rows[order]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draws the `most` rows with the smallest numbers, of those up to `limit`. width: of the rows."""
+
+    most: int
+    limit: int
+    width: int
+
+    def start(self) -> Drawn:
+        """See `Work`."""
+        return Drawn(self.most, np.zeros(0, np.int64), np.zeros(0, np.str_), np.zeros((0, self.width), np.float32))
+
+    def look(self, x: Vectors, block: Block, into: Drawn) -> None:
+        """See `Work`."""
+        named = _named(block)
+        (at,) = np.nonzero(named["drawn"] <= self.limit)
+        into.add(Drawn(self.most, named["drawn"][at], named["image_id"][at], np.asarray(x[at])))
+
+
+@dataclass
+class Largest:
+    """A largest number."""
+
+    value: float = 0.0
+
+    def add(self, other: Largest) -> None:
+        """See `Partial`."""
+        self.value = max(self.value, other.value)
+
+
+@dataclass(frozen=True)
+class Norm:
+    """The largest norm of a row around the origin. origin: (d,) float32."""
+
+    origin: Vectors
+
+    def start(self) -> Largest:
+        """See `Work`."""
+        return Largest()
+
+    def look(self, x: Vectors, block: Block, into: Largest) -> None:
+        """See `Work`."""
+        around = x - self.origin
+        into.add(Largest(math.sqrt(float(np.einsum("ij,ij->i", around, around, dtype=np.float64).max()))))
 
 
 # --- distances --------------------------------------------------------------------------------------------------------
@@ -490,7 +564,7 @@ class Farthest:
 
 
 def _ids(block: Block) -> npt.NDArray[np.str_]:
-    return np.asarray(np.load(_ids_path(block.path), allow_pickle=False))
+    return np.asarray(_named(block)["image_id"])
 
 
 # --- the last pass ----------------------------------------------------------------------------------------------------

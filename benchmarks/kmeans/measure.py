@@ -56,17 +56,20 @@ def one_process(request: Request) -> Answer:
 
     x, ks = _rows(request), tuple(request["ks"])
     origin = x[:10_000].mean(axis=0)
-    around, _ = kmeans_plusplus(x[:10_000] - origin, max(ks), random_state=_SEED)
+    around, _ = kmeans_plusplus(np.subtract(x[:10_000], origin, dtype=np.float64), max(ks), random_state=_SEED)
     precision = Settings(_SEED, precision=request["precision"]).settled_precision
     how = kmeans.Arithmetic(precision, 1, kmeans.grid(float(np.abs(x).max()), len(x)))
     with tempfile.TemporaryDirectory(prefix="bench-kmeans-") as folder, ThreadPoolExecutor(_CORES) as pool:
         parts = np.array_split(x, 16 * -(-len(x) // (16 * 4096)))
-        blocks = [kmeans.Block(at, len(some), f"{folder}/{at}.npy", 0, 0, None) for at, some in enumerate(parts)]
+        blocks = [
+            kmeans.Block(at, len(some), some.shape[1], "", f"{folder}/{at}.npy", 0, None)
+            for at, some in enumerate(parts)
+        ]
         for block, some in zip(blocks, parts, strict=True):
             np.save(block.path, some)
             np.save(Path(block.path).with_suffix(".ids.npy"), np.zeros(len(some), "U1"))
         sizes = tuple(ks)
-        centres = kmeans.Centres(ks, sizes, np.concatenate([around[:k] for k in ks]), origin)
+        centres = kmeans.Centres(ks, sizes, np.concatenate([around[:k] for k in ks]).astype(np.float32), origin)
         sums, before, seconds = np.zeros(centres.centroids.shape), None, []
         for iteration in range(1, request["iterations"] + 1):
             began = time.perf_counter()

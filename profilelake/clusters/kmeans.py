@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from pyspark import RDD, StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -22,7 +21,6 @@ from sklearn.cluster import kmeans_plusplus
 
 from profilelake.errors import ConfigError, ProfilelakeError
 from udfs import kmeans as udf
-from udfs.centroids import matrix
 from udfs.kmeans import Arithmetic, Block, Centres, Partial, Precision, Told, Work
 from udfs.runtime import has_bf16
 
@@ -124,8 +122,8 @@ def fit(
     exact, and a block that is not where it was is laid again.
 
     Args:
-        vectors: image_id string, embedding array<float>, one row a picture. Evaluated three times (counted,
-            sampled, laid), and again for blocks that got lost.
+        vectors: image_id string, embedding array<float>, one row a picture. Evaluated twice (counted, laid), and again
+            for blocks that got lost.
         ks: how many clusters to look for, each at least 1.
         start: centroids (k, d) to begin from instead, for some of the ks: of an earlier fit.
         partitions: tasks of a pass; None: as many as the cluster has cores.
@@ -143,15 +141,13 @@ def fit(
     n = vectors.count()
     if not n:
         raise ProfilelakeError("there is no vector to cluster")
-    seeds = _seeds(vectors, n, ks, settings, start or {})
-    found = {k: _unfitted(k, reason) for k, reason in seeds.refused.items()}
-    groups = _groups(sorted(seeds.of), len(seeds.origin), settings.memory)
-    if not groups:
-        return [found[k] for k in ks]
     precision = settings.settled_precision
-    with _laid(vectors, n, seeds.origin, precision, partitions) as laid:
+    with _laid(vectors, n, settings.seed, precision, partitions) as laid:
+        seeds = _seeds(_sample(laid, settings), n, ks, settings, start or {})
+        laid.origin = seeds.origin
+        found = {k: _unfitted(k, reason) for k, reason in seeds.refused.items()}
         how = Arithmetic(precision, 0, udf.grid(laid.largest, n))
-        for group, some in enumerate(groups):
+        for group, some in enumerate(_groups(sorted(seeds.of), laid.width, settings.memory)):
             fitted = _lloyd(laid, {k: seeds.of[k] for k in some}, group, how, settings, on_pass)
             found |= {k: _unfitted(k, reason) for k, reason in fitted.refused.items()}
             if fitted.of:
@@ -201,8 +197,7 @@ class _Seeds:
     refused: Mapping[int, str]
 
 
-def _seeds(vectors: DataFrame, n: int, ks: Sequence[int], settings: Settings, start: Mapping[int, Vectors]) -> _Seeds:
-    sample = _sample(vectors, n, settings)
+def _seeds(sample: Vectors, n: int, ks: Sequence[int], settings: Settings, start: Mapping[int, Vectors]) -> _Seeds:
     origin = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     for k, centroids in start.items():
         if centroids.shape != (k, len(origin)):
@@ -210,7 +205,9 @@ def _seeds(vectors: DataFrame, n: int, ks: Sequence[int], settings: Settings, st
     wanted = sorted({k for k in ks if k not in start})
     distinct, drawn = len(np.unique(sample, axis=0)), sample[:0]
     if wanted:
-        _, rows = kmeans_plusplus(sample - origin, min(wanted[-1], distinct), random_state=settings.seed)
+        # of doubles, which is how scikit-learn reckons: it would convert all of the sample for every seed
+        around = np.subtract(sample, origin, dtype=np.float64)
+        _, rows = kmeans_plusplus(around, min(wanted[-1], distinct), random_state=settings.seed)
         drawn = sample[rows]
         drawn = drawn[: _distinct_prefix(drawn)]
     whose = "vectors" if len(sample) == n else f"vectors in the sample of {len(sample):,} (clusters.seed_sample)"
@@ -226,55 +223,29 @@ def _distinct_prefix(rows: Vectors) -> int:
     return repeated[0] if repeated else len(rows)
 
 
-def _sample(vectors: DataFrame, n: int, settings: Settings) -> Vectors:
-    """The rows whose seeded hash is smallest: the same ones however the table lies. (rows, d)."""
-    drawn = F.xxhash64(F.lit(settings.seed), "image_id")
-    kept = vectors.select("image_id", "embedding", drawn.alias("drawn"))
-    share = settings.seed_rows / n
+def _sample(laid: _Laid, settings: Settings) -> Vectors:
+    """The rows whose seeded hash is smallest: the same ones however they lie. (rows, d)."""
+    share, limit = settings.seed_rows / laid.n, 2**63 - 1
     if share < 1:  # a few more than are wanted, since hashes are not quite even
-        few = share + 5 * math.sqrt(share / n)
-        kept = kept.where(F.col("drawn") <= min(2**63 - 1, -(2**63) + int(few * 2**64)))
-    # by way of pandas: Spark 3.5 has no toArrow
-    table = pa.Table.from_pandas(kept.toPandas(), preserve_index=False)
-    rows = matrix_of(table.column("embedding"), table.column("image_id"))
-    ids = np.array(table.column("image_id").to_pylist(), np.str_)
-    order = np.lexsort((ids, table.column("drawn").to_numpy()))[: settings.seed_rows]
-    return np.asarray(rows[order])
-
-
-def matrix_of(column: Any, ids: Any) -> Vectors:
-    """Vectors as (n, d) float32.
-
-    Raises:
-        ProfilelakeError: they differ in length, or one is NULL or holds NaN or infinity.
-    """
-    try:
-        rows = matrix(column).astype(np.float32)
-    except ValueError as error:
-        raise ProfilelakeError(f"these vectors cannot be clustered: {error}") from error
-    bad = ~(np.abs(rows) <= udf.LARGEST).all(axis=1)
-    if bad.any():
-        raise ProfilelakeError(
-            f"the vector of picture {ids[int(bad.argmax())]} holds NaN, infinity or a number above {udf.LARGEST:g}"
-        )
-    return rows
+        few = share + 5 * math.sqrt(share / laid.n)
+        limit = min(limit, -(2**63) + int(few * 2**64))
+    return laid.run(udf.Draw(settings.seed_rows, limit, laid.width)).rows
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------------
 
 
 class _Laid:
-    """Vectors that lie in blocks on executors. origin: see `Centres`; largest: the largest absolute number; norm: the
-    largest norm around the origin."""
+    """Vectors that lie in blocks on executors. n, width: how many they are and how many numbers each has; largest: the
+    largest absolute number; origin: see `Centres`, 0 until it is set."""
 
-    def __init__(self, source: DataFrame, n: int, origin: Vectors, precision: Precision) -> None:
-        self.n = n
-        self.origin, self.largest, self.norm = origin, 0.0, 0.0
+    def __init__(self, source: DataFrame, n: int, precision: Precision) -> None:
+        self.n, self.width, self.largest = n, 0, 0.0
+        self.origin = np.zeros(0, np.float32)
         self._source, self._precision = source, precision
         self._folder = secrets.token_hex(8)
         self._context = source.sparkSession.sparkContext
         self._sent: list[Any] = []
-        self._sent_origin = self.send(origin)
         self._kept: list[RDD[Block]] = []
         self._rows: dict[int, int] = {}
 
@@ -285,13 +256,20 @@ class _Laid:
             ProfilelakeError: see `fit`.
         """
         self._blocks = self._lay(self._source)
-        for told in self._blocks.collect():  # some bytes for thousands of vectors
-            self._rows[told.number] = told.n
-            self.largest, self.norm = max(self.largest, told.largest), max(self.norm, told.norm)
+        told = self._blocks.collect()  # some bytes for thousands of vectors
+        self._rows = {block.number: block.n for block in told}
         self._check(sum(self._rows.values()), self.n)
+        self.largest = max(block.largest for block in told)
+        wide, narrow = max(told, key=_width), min(told, key=_width)
+        self.width = wide.width
+        if narrow.width != wide.width:
+            raise ProfilelakeError(
+                f"these vectors cannot be clustered: that of picture {wide.first} has {wide.width} numbers, that of "
+                f"picture {narrow.first} {narrow.width}"
+            )
 
     def _lay(self, source: DataFrame) -> RDD[Block]:
-        lay = functools.partial(udf.lay, folder=self._folder, origin=self._sent_origin, precision=self._precision)
+        lay = functools.partial(udf.lay, folder=self._folder, precision=self._precision)
         rows = source.mapInArrow(lay, udf.LAID_DDL)
         blocks = rows.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)
         self._kept.append(blocks)
@@ -376,18 +354,24 @@ def _n(block: Block) -> int:
     return block.n
 
 
+def _width(block: Block) -> int:
+    return block.width
+
+
 @contextmanager
-def _laid(vectors: DataFrame, n: int, origin: Vectors, precision: Precision, partitions: int | None) -> Iterator[_Laid]:
+def _laid(vectors: DataFrame, n: int, seed: int, precision: Precision, partitions: int | None) -> Iterator[_Laid]:
     blocks = min(_SHARES * math.ceil(n / (_SHARES * _ROWS)), math.ceil(n / _FEWEST))
     tasks = min(blocks, partitions or vectors.sparkSession.sparkContext.defaultParallelism)
     keys = _keys(vectors, tasks)
     block = F.pmod(F.xxhash64("image_id"), F.lit(blocks)).cast("int")
     source = (
-        vectors.select(block.alias("block"), "image_id", "embedding")
+        vectors.select(
+            block.alias("block"), "image_id", F.xxhash64(F.lit(seed), "image_id").alias("drawn"), "embedding"
+        )
         .repartition(tasks, F.get(F.lit(keys), F.pmod(F.col("block"), F.lit(tasks))))
         .sortWithinPartitions("block", "image_id")
     )
-    laid = _Laid(source, n, origin, precision)
+    laid = _Laid(source, n, precision)
     try:
         laid.lay()
         yield laid
@@ -507,7 +491,8 @@ def _renewed(
 def _summarised(laid: _Laid, fitted: _Fitted, how: Arithmetic, exemplars: int) -> dict[int, Fit]:
     """The last pass. A k of which a cluster ran empty in it has another one, without that cluster: an empty cluster's
     centroid must not be anybody's other one."""
-    steps = (udf.grid(1.0, laid.n), udf.grid(2 * laid.norm, laid.n), udf.grid(4 * laid.norm**2, laid.n))
+    norm = laid.run(udf.Norm(laid.origin)).value
+    steps = (udf.grid(1.0, laid.n), udf.grid(2 * norm, laid.n), udf.grid(4 * norm**2, laid.n))
     waiting = dict(fitted.of)
     found: dict[int, Fit] = {}
     while waiting:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 
@@ -127,7 +128,7 @@ def test_partitions_order_and_lies_of_the_table_change_nothing(
 
 def test_the_start_of_a_smaller_k_is_the_beginning_of_a_largers(spark: SparkSession) -> None:
     x = points(300, 4)
-    seeds = kmeans._seeds(frame(spark, x), 300, [2, 5, 9], SETTINGS, {})
+    seeds = kmeans._seeds(x, 300, [2, 5, 9], SETTINGS, {})
     np.testing.assert_array_equal(seeds.of[2], seeds.of[9][:2])
     np.testing.assert_array_equal(seeds.of[5], seeds.of[9][:5])
     rows = {tuple(row) for row in x}
@@ -137,10 +138,16 @@ def test_the_start_of_a_smaller_k_is_the_beginning_of_a_largers(spark: SparkSess
 def test_the_start_is_drawn_from_a_bounded_sample_that_rests_on_ids_alone(spark: SparkSession) -> None:
     table = frame(spark, points(2000, 3))
     settings = replace(SETTINGS, seed_rows=150)
-    sample = kmeans._sample(table, 2000, settings)
-    assert sample.shape == (150, 3)
-    np.testing.assert_array_equal(sample, kmeans._sample(table.repartition(7), 2000, settings))
-    assert not np.array_equal(sample, kmeans._sample(table, 2000, replace(settings, seed=8)))
+    drawn = F.xxhash64(F.lit(settings.seed), "image_id")
+    first = [row["embedding"] for row in table.orderBy(drawn, "image_id").limit(150).collect()]
+    np.testing.assert_array_equal(sample(table, settings), first)
+    np.testing.assert_array_equal(sample(table.repartition(7), settings, partitions=5), first)
+    assert not np.array_equal(sample(table, replace(settings, seed=8)), first)
+
+
+def sample(table: DataFrame, settings: Settings, partitions: int | None = None) -> npt.NDArray[np.float32]:
+    with kmeans._laid(table, table.count(), settings.seed, "fp32", partitions) as laid:
+        return kmeans._sample(laid, settings)
 
 
 class Spoiler:
@@ -364,9 +371,10 @@ def test_numbers_that_are_none_are_refused_by_name(spark: SparkSession, bad: flo
 
 def test_vectors_of_another_width_and_null_are_refused(spark: SparkSession) -> None:
     schema = "image_id string, embedding array<float>"
+    told = r"differ in length, or one is NULL|has 2 numbers, that of picture odd 1$"
     for odd in ([1.0], None):
         rows = [(str(at), [float(at), 1.0]) for at in range(40)] + [("odd", odd)]
-        with pytest.raises(ProfilelakeError, match=r"differ in length|numbers long, or one is NULL"):
+        with pytest.raises(ProfilelakeError, match=told):
             fit(spark.createDataFrame(rows, schema), [2], SETTINGS)
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from udfs import kmeans
-from udfs.kmeans import Arithmetic, Block, Centres, Farthest, Step, Summarise, each, grid, lay, on_grid
+from udfs.kmeans import Arithmetic, Block, Centres, Draw, Farthest, Norm, Step, Summarise, each, grid, lay, on_grid
 
 HOW = Arithmetic("fp32", 1, 2.0**-30)
 
@@ -39,21 +39,25 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def numbers_of(n: int) -> npt.NDArray[np.int64]:
+    return (np.arange(n, dtype=np.int64) * 7919) % 101 - 50
+
+
 def batches(blocks: Sequence[int], ids: Sequence[str], x: npt.ArrayLike, cut: int = 7) -> list[pa.RecordBatch]:
     whole = pa.RecordBatch.from_pydict(
         {
             "block": pa.array(blocks, pa.int32()),
             "image_id": pa.array(ids),
+            "drawn": pa.array(numbers_of(len(ids))),
             "embedding": pa.array([list(map(float, row)) for row in np.asarray(x)], pa.list_(pa.float32())),
         }
     )
     return [whole.slice(at, cut) for at in range(0, whole.num_rows, cut)]
 
 
-def laid(x: npt.NDArray[Any], blocks: Sequence[int], origin: npt.ArrayLike | None = None) -> list[Block]:
-    origin = np.zeros(x.shape[1], np.float32) if origin is None else np.asarray(origin, np.float32)
+def laid(x: npt.NDArray[Any], blocks: Sequence[int]) -> list[Block]:
     ids = [f"picture {at:04d}" for at in range(len(x))]
-    found = lay(batches(blocks, ids, x), folder="test", origin=held(origin))
+    found = lay(batches(blocks, ids, x), folder="test")
     return [Block(*(batch.column(at)[0].as_py() for at in range(batch.num_columns))) for batch in found]
 
 
@@ -88,14 +92,13 @@ def test_the_grid_of_zeros() -> None:
 
 def test_blocks_are_cut_where_their_number_changes_whatever_the_batches(own_folder: Path) -> None:
     x = points(40, 3)
-    found = laid(x, [0] * 5 + [2] * 20 + [3] * 15, origin=[1.0, 2.0, 3.0])
+    found = laid(x, [0] * 5 + [2] * 20 + [3] * 15)
     assert [(block.number, block.n, block.fault) for block in found] == [(0, 5, None), (2, 20, None), (3, 15, None)]
     rows = np.concatenate([np.load(block.path) for block in found])
     np.testing.assert_array_equal(rows, x)
     assert all(Path(block.path).is_relative_to(own_folder) for block in found)
     assert max(block.largest for block in found) == np.abs(rows).max()
-    around = rows - np.float32([1, 2, 3])
-    assert max(block.norm for block in found) == pytest.approx(np.linalg.norm(around, axis=1).max())
+    assert [(block.width, block.first) for block in found] == [(3, f"picture {at:04d}") for at in (0, 5, 25)]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -108,12 +111,44 @@ def test_a_number_that_is_none_is_told_with_its_picture(bad: float) -> None:
 
 
 def test_vectors_of_another_width_are_told() -> None:
-    (block,) = laid(points(5, 4), [0] * 5, origin=np.zeros(3))
-    assert block.fault == "vectors beside picture picture 0000 are not 3 numbers long, or one is NULL"
+    ids, drawn = [f"picture {at}" for at in range(9)], pa.array(range(9), pa.int64())
+    cases = [
+        ([[1.0]] * 6 + [[1.0, 2.0]] * 3, "vectors beside picture picture 6 differ in length, or one is NULL"),
+        ([[1.0]] * 8 + [None], "vectors beside picture picture 6 differ in length, or one is NULL"),
+        ([[]] * 9, "the vector of picture picture 0 holds no number"),
+    ]
+    for vectors, fault in cases:
+        columns = {"block": pa.array([0] * 9, pa.int32()), "image_id": ids, "drawn": drawn}
+        whole = pa.RecordBatch.from_pydict(columns | {"embedding": pa.array(vectors, pa.list_(pa.float32()))})
+        (told,) = lay([whole.slice(at, 3) for at in (0, 3, 6)], folder="test")
+        assert told.column("fault")[0].as_py() == fault
 
 
 def test_no_rows_no_block() -> None:
     assert laid(np.zeros((0, 3), np.float32), []) == []
+
+
+# --- the rows that a fit begins from ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("most", "limit"), [(7, 2**63 - 1), (30, -10), (100, 0), (5, -51)])
+def test_rows_are_drawn_by_their_numbers_ties_by_picture(most: int, limit: int) -> None:
+    x = points(300, 3, seed=2)  # every number comes three times
+    blocks = laid(x, [0] * 120 + [1] * 180)
+    parts = [next(each([block], Draw(most, limit, 3))) for block in reversed(blocks)]
+    made = pickle.loads(pickle.dumps(parts[0].add(parts[1]).made))  # noqa: S301  as Spark hands it on
+    numbers = numbers_of(300)
+    wanted = sorted(at for at in range(300) if numbers[at] <= limit)
+    wanted = sorted(wanted, key=lambda at: (numbers[at], at))[:most]
+    np.testing.assert_array_equal(made.rows, x[wanted])
+    assert made.image_id.tolist() == [f"picture {at:04d}" for at in wanted]
+
+
+def test_the_largest_norm_around_the_origin() -> None:
+    x, origin = points(50, 4), np.float32([1, 2, 3, 4])
+    blocks = laid(x, [0] * 20 + [1] * 30)
+    (told,) = each(blocks, Norm(origin))
+    assert told.made.value == pytest.approx(np.linalg.norm(x - origin, axis=1).max())
 
 
 # --- iterations -------------------------------------------------------------------------------------------------------
@@ -273,7 +308,7 @@ def summarised(blocks: list[Block], now: Centres, exemplars: int) -> kmeans.Summ
 def test_a_row_on_its_centroid_is_at_distance_zero_far_from_the_origin() -> None:
     x = (points(20, 16) * 1e-3 + 100).astype(np.float32)
     origin = x.mean(axis=0)  # around it no digits are lost
-    made = summarised(laid(x, [0] * 20, origin), centres(x, origin=origin), exemplars=1)
+    made = summarised(laid(x, [0] * 20), centres(x, origin=origin), exemplars=1)
     assert made.sums[:, 2].max() == 0.0
     np.testing.assert_array_equal(made.sums[:, 1], 1.0)
 
@@ -288,8 +323,7 @@ def test_bf16_without_the_instructions_is_said(monkeypatch: pytest.MonkeyPatch) 
 
 def test_bf16_that_the_executor_lacks_is_told_before_the_first_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kmeans, "_has_bf16", lambda: False)
-    origin = held(np.zeros(3, np.float32))
-    (told,) = lay(batches([0] * 5, list("abcde"), points(5, 3)), folder="test", origin=origin, precision="bf16")
+    (told,) = lay(batches([0] * 5, list("abcde"), points(5, 3)), folder="test", precision="bf16")
     assert "set clusters.precision=fp32" in told.column("fault")[0].as_py()
 
 
