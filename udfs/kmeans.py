@@ -382,6 +382,16 @@ class Centres:
         ends = np.cumsum(self.sizes).tolist()
         return list(zip([0, *ends[:-1]], ends, strict=True))
 
+    @cached_property
+    def terms(self) -> tuple[Vectors, Vectors]:
+        """-2 c and |c|^2 of every centroid, and zeros up to a whole number of cache lines."""
+        n, d = self.centroids.shape
+        wide = -(-n // _LINE) * _LINE
+        factors, norms = np.zeros((wide, d), np.float32), np.zeros(wide, np.float32)
+        np.multiply(self.centroids, -2.0, out=factors[:n])
+        norms[:n] = np.einsum("ij,ij->i", self.centroids, self.centroids, dtype=np.float64)
+        return factors, norms
+
 
 @dataclass(frozen=True)
 class Arithmetic:
@@ -395,14 +405,14 @@ class Arithmetic:
 
 def labels_of(around: Vectors, centres: Centres, how: Arithmetic) -> Labels:
     """The nearest centroid for every k, the lowest number on ties, of rows around the origin: (ks, rows)."""
-    scores = _scores(around, centres.centroids, how)
+    scores = _scores(around, centres, how)
     found = np.empty((len(centres.ks), len(around)), np.int32)
     for at, (begin, end) in enumerate(centres.bounds):
         found[at] = scores[:, begin:end].argmin(axis=1)
     return found
 
 
-def _scores(x: Vectors, centroids: Vectors, how: Arithmetic) -> Vectors:
+def _scores(x: Vectors, centres: Centres, how: Arithmetic) -> Vectors:
     """|c|^2 - 2 x.c: the squared distance but for |x|^2, which is the same for all centroids of a row. (rows,
     centroids) float32, in one matrix product."""
     import torch
@@ -411,13 +421,9 @@ def _scores(x: Vectors, centroids: Vectors, how: Arithmetic) -> Vectors:
         raise NoBf16Error(_NO_BF16)
     torch.set_num_threads(threads(how.threads))
     torch.backends.mkldnn.matmul.fp32_precision = "bf16" if how.precision == "bf16" else "ieee"  # type: ignore[attr-defined]
-    n, d = centroids.shape
-    wide = -(-n // _LINE) * _LINE
-    factors, norms = np.zeros((wide, d), np.float32), np.zeros(wide, np.float32)
-    np.multiply(centroids, -2.0, out=factors[:n])
-    norms[:n] = np.einsum("ij,ij->i", centroids, centroids, dtype=np.float64)
+    factors, norms = centres.terms
     scores = (torch.from_numpy(x) @ torch.from_numpy(factors).T).add_(torch.from_numpy(norms))
-    return np.asarray(scores.numpy()[:, :n])
+    return np.asarray(scores.numpy()[:, : len(centres.centroids)])
 
 
 # --- one Lloyd iteration ----------------------------------------------------------------------------------------------
@@ -628,7 +634,7 @@ class Summarise:
         """See `Work`."""
         centres: Centres = self.now.value
         around, ids = x - centres.origin, _ids(block)
-        scores = _scores(around, centres.centroids, self.how)
+        scores = _scores(around, centres, self.how)
         squares = np.einsum("ij,ij->i", around, around, dtype=np.float64)
         clusters, distances, names = [into.cluster], [into.distance], [into.image_id]
         for begin, end in centres.bounds:
