@@ -21,6 +21,8 @@ from udfs.interests.cleaning import KEPT, LISTED, NO_DOMAIN, Cleaner, Lists, Row
 from udfs.interests.lexicon import Lexicon
 from udfs.interests.words import fold
 
+_REFERENCE = re.compile(r"\\[1-9]|\(\?\(")
+
 
 class _List(yamlfile.Strict):
     words: list[str]
@@ -46,7 +48,8 @@ def read(path: Path) -> Lists:
 
     Raises:
         ConfigError: the file cannot be read, lacks a list or has an unknown one, or a word is misspelt or listed twice,
-            or a pattern is no regular expression or matches nothing but everything; all faults at once.
+            or a pattern is no regular expression, matches nothing but everything, has flags, or names or refers to
+            groups; all faults at once.
     """
     found = yamlfile.read(path, _File)
     words: dict[str, str] = {}
@@ -68,6 +71,8 @@ def read(path: Path) -> Lists:
                 continue
             if compiled.fullmatch("") or compiled.fullmatch("anything"):
                 faults.append(f"{code}: the pattern {pattern!r} matches every word")
+            if compiled.flags != re.UNICODE or compiled.groupindex or _REFERENCE.search(pattern):
+                faults.append(f"{code}: the pattern {pattern!r} has flags, or names or refers to groups")
             patterns.append((code, compiled))
     if faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))

@@ -160,6 +160,10 @@ def test_the_lists_hold_nothing_twice_and_every_pattern_works() -> None:
         ({"colour": {"words": ["canon"], "patterns": []}}, "colour: 'canon' stands under camera already"),
         ({"camera": {"words": [], "patterns": ["d(["]}}, "is no regular expression"),
         ({"camera": {"words": [], "patterns": [".*"]}}, "the pattern '.\\*' matches every word"),
+        *(
+            ({"camera": {"words": [], "patterns": [pattern]}}, "has flags, or names or refers to groups")
+            for pattern in ("(?i)canon", "(?P<brand>canon)", r"(a)\1", "(a)?(?(1)b|c)")
+        ),
         ({"camera": {"words": [365], "patterns": []}}, "camera.words.0: Input should be a valid string"),
         ({"cameras": {"words": [], "patterns": []}}, "cameras: Extra inputs are not permitted"),
         ({"stop_word": None}, "stop_word: Input should be"),

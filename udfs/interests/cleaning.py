@@ -50,7 +50,8 @@ class Lists:
 
     Attributes:
         words: by listed word, its code.
-        patterns: a code, and the pattern of words that it covers.
+        patterns: a code, and the pattern of words that it covers. They are tried in one: none has flags of its own,
+            names groups or refers to them.
     """
 
     words: Mapping[str, str]
@@ -60,9 +61,15 @@ class Lists:
     def longest(self) -> int:
         return max((word.count(" ") + 1 for word in self.words), default=0)
 
+    @functools.cached_property
+    def _any(self) -> re.Pattern[str]:
+        return re.compile("|".join(f"(?:{pattern.pattern})" for _, pattern in self.patterns) or "(?!)")
+
     def pattern_code(self, word: str) -> str | None:
         """The code of the first pattern that covers a folded word."""
-        return next((code for code, pattern in self.patterns if pattern.fullmatch(word)), None)
+        if self._any.fullmatch(word) is None:  # most words; one look instead of one a pattern
+            return None
+        return next(code for code, pattern in self.patterns if pattern.fullmatch(word))
 
 
 class Cleaner:
