@@ -17,6 +17,7 @@ from profilelake.training.results import EvaluationRow, FigureRow
 
 _MATCHES = [str(number) for number in range(TOP + 1)]
 _ENDS = ("From", "To")
+_MEANS = tuple(f"{of}{part}" for of in ("Matches", "F1") for part in ("", " from", " to", " by chance"))
 
 Metrics = Mapping[str, EvaluationRow]
 """Rows by their metric."""
@@ -63,7 +64,7 @@ def _table_1(found: Mapping[tuple[str, str], Metrics]) -> Printed:
         "Matches of the five first domains from pictures and from tags, users in per cent; mean matches and mean F1 "
         "with 95 % bootstrap intervals and with what the tags of another user give; users without domains on a side.",
         (
-            "Relation", "Network", "Users", *_MATCHES, "Matches", *_ENDS, "Chance", "F1", *_ENDS, "Chance",
+            "Relation", "Network", "Users", *_MATCHES, *_MEANS,
             "No pictures", "No tags", "Neither",
         ),
         2,
@@ -112,7 +113,7 @@ def _by_pictures(found: Mapping[tuple[str, str, str], Metrics]) -> Printed:
     return Printed(
         "pictures",
         "Matches and F1 by the number of labelled pictures of a user, with 95 % bootstrap intervals and chance.",
-        ("Relation", "Network", "Pictures", "Users", "Matches", *_ENDS, "Chance", "F1", *_ENDS, "Chance"),
+        ("Relation", "Network", "Pictures", "Users", *_MEANS),
         3,
         [
             (

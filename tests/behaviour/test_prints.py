@@ -59,6 +59,8 @@ def by_name(evaluations: list[EvaluationRow]) -> dict[str, Printed]:
 def test_tables_are_in_the_papers_order_with_its_figures(evaluations: list[EvaluationRow]) -> None:
     found = by_name(evaluations)
     assert list(found) == ["table 1", "table 2", "table 3", "table 4", "table 6"]
+    for table in found.values():
+        assert {len(cells) for cells in table.rows} == {len({*table.columns})}
     two = found["table 2"]
     assert [row[:3] for row in two.rows] == [
         ("R1", "selfie frequency", "F"),
