@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyspark
+from pyspark.errors import PySparkValueError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_type
@@ -20,12 +21,13 @@ def local_frame(spark: SparkSession, rows: Iterable[Sequence[object]], ddl: str)
 
     Args:
         spark: the session.
-        rows: each as many values as `ddl` has columns; None is NULL. A naive timestamp is of the driver's own zone.
+        rows: each as many values as `ddl` has columns; None is NULL. A naive timestamp is of the driver's own zone;
+            within another value it needs a zone.
         ddl: names and types, in SQL.
 
     Raises:
         PySparkTypeError, PySparkValueError: a row is too short or too long, or a value is not of its column's type,
-            such as 1.5 or a number of numpy's for an integer.
+            such as 1.5 or a number of numpy's for an integer, or a text that is none.
     """
     rows, schema = list(rows), struct(ddl)
     if not _TAKES_ARROW:
@@ -34,7 +36,10 @@ def local_frame(spark: SparkSession, rows: Iterable[Sequence[object]], ddl: str)
     for row in rows:
         verify(row)
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    arrays = [_array(values, field.dataType) for field, values in zip(schema, columns, strict=True)]
+    try:
+        arrays = [_array(values, field.dataType) for field, values in zip(schema, columns, strict=True)]
+    except (pa.ArrowException, UnicodeError) as error:
+        raise PySparkValueError(f"these rows are no ({ddl}): {error}") from error
     return spark.createDataFrame(pa.Table.from_arrays(arrays, schema.names), schema)
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
 from delta.tables import DeltaTable
+from py4j.java_gateway import JavaClass
 from pyspark.errors import PySparkException
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
@@ -115,21 +114,21 @@ class Lake:
     def is_empty(self, table: str) -> bool:
         """Whether a table has no rows, as `read` sees it."""
         rows = self.read(table)
-        if self.path is not None:
-            version = self.pins[table] if table in self.pins else self._newest_commit(table)
-            if self._n_files(table, version) == 0:
-                return True
-        return rows.isEmpty()
+        now = self._snapshot(table)
+        is_read = now is not None and self.pins.get(table, now.version()) == now.version()
+        return (is_read and _has_no_file(now)) or rows.isEmpty()
 
     def version(self, table: str) -> int:
         """The table's Delta version."""
         return self.versions([table])[table]
 
     def versions(self, tables_: Iterable[str]) -> dict[str, int]:
-        """The tables' Delta versions, by name: what the newest file of each table's log is numbered, or what the
-        catalog says of tables that it manages."""
+        """The tables' Delta versions, by name."""
         names = sorted(set(tables_))
-        return self._of_history(names) if self.path is None else {name: self._newest_commit(name) for name in names}
+        now = {name: self._snapshot(name) for name in names}
+        if any(snapshot is None for snapshot in now.values()):
+            return self._of_history(names)
+        return {name: int(snapshot.version()) for name, snapshot in now.items()}
 
     def _of_history(self, names: Sequence[str]) -> dict[str, int]:
         """One job for all."""
@@ -141,27 +140,14 @@ class Lake:
         found = [newest(name) for name in names]
         return {row["table"]: row["version"] for row in reduce(DataFrame.union, found).collect()} if found else {}
 
-    def _newest_commit(self, table: str) -> int:
-        """Without a job of Spark's, of which every stage would wait for dozens."""
-        files, commits = self._log(table, "*.json")
-        names = (each.getPath().getName().removesuffix(".json") for each in files.globStatus(commits))
-        return max(int(name) for name in names if name.isdigit())  # checkpoints may be JSON, too
-
-    def _n_files(self, table: str, version: int) -> int | None:
-        """The data files of a version, without a job of Spark's: Delta writes a checksum beside a commit that counts
-        them. None where that is missing."""
-        files, checksum = self._log(table, f"{version:020d}.crc")
-        if not files.exists(checksum):
-            return None
-        with closing(files.open(checksum)) as stream:
-            text = getattr(self.spark._jvm, "org.apache.commons.io.IOUtils").toString(stream, "UTF-8")
-        return int(json.loads(text)["numFiles"])
-
-    def _log(self, table: str, name: str) -> tuple[Any, Any]:
-        """Hadoop's file system and path of a file of the table's log."""
+    def _snapshot(self, table: str) -> Any:
+        """Delta's own snapshot of a table as it is now, without a job of Spark's, of which every stage would wait for
+        dozens. None where the catalog manages tables, or Delta is not the open one."""
         # by its whole name: py4j asks the class path about every part of a dotted one
-        path = getattr(self.spark._jvm, "org.apache.hadoop.fs.Path")(f"{self.location(table)}/_delta_log", name)
-        return path.getFileSystem(self.spark._jsc.hadoopConfiguration()), path
+        log = getattr(self.spark._jvm, "org.apache.spark.sql.delta.DeltaLog")
+        if self.path is None or not isinstance(log, JavaClass):
+            return None
+        return log.forTableWithSnapshot(self.spark._jsparkSession, self.location(table))._2()
 
     def write(
         self, table: str, rows: DataFrame, scope: DataFrame | None = None, *, n_bytes: int | None = None
@@ -209,14 +195,13 @@ class Lake:
 
     def _existing(self, table: str) -> tuple[DataFrame, bool]:
         """The rows that a table has before it is written, and whether there are none."""
-        if self.path is None:
+        now = self._snapshot(table)
+        if now is None:
             rows = self.spark.table(self.name(table))
             return rows, rows.isEmpty()
-        version = self._newest_commit(table)
         # At its version, or Spark plans what is kept of these rows anew after the commit, which changes the table.
-        rows = self.spark.read.option("versionAsOf", version).table(self.name(table))
-        n_files = self._n_files(table, version)
-        return rows, rows.isEmpty() if n_files is None else n_files == 0
+        rows = self.spark.read.option("versionAsOf", now.version()).table(self.name(table))
+        return rows, _has_no_file(now) or rows.isEmpty()
 
     def _change(self, declared: Table, rows: DataFrame, existing: DataFrame, scope: DataFrame | None) -> WriteResult:
         source = _reduced(declared, rows, existing, scope)
@@ -333,6 +318,13 @@ class Lake:
 
 
 _OPS = ("insert", "update", "delete")
+
+
+def _has_no_file(snapshot: Any) -> bool:
+    """Whether a snapshot's checksum says that it has no data file; a table may have one without rows, and no
+    checksum."""
+    checksum = snapshot.checksumOpt()
+    return bool(checksum.isDefined() and checksum.get().numFiles() == 0)
 
 
 def _reduced(declared: Table, rows: DataFrame, existing: DataFrame, scope: DataFrame | None) -> DataFrame:

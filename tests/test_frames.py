@@ -107,6 +107,7 @@ def test_the_plan_holds_the_rows(spark: SparkSession) -> None:
         ((np.int64(1),), "x bigint"),
         ((1,), "x int, y int"),
         ((1, 2), "x int"),
+        (("\udcff",), "x string"),  # of a file name that is no UTF-8
     ],
 )
 def test_a_row_that_does_not_fit_is_refused(

@@ -295,12 +295,21 @@ def test_a_table_is_empty_as_it_is_read(toys: Lake, monkeypatch: pytest.MonkeyPa
     assert pinned.is_empty("toy_replace")
     assert "toy_replace" in pinned.read_tables
 
-    (at,) = Path(str(toys.location("toy_replace")), "_delta_log").glob("*1.crc")
-    at.unlink()
-    assert not toys.is_empty("toy_replace")
-    assert toys.write("toy_replace", toys.frame("toy_replace", [{"user_id": "u", "item": "j"}])) == WriteResult(1, 0, 1)
+    log = Path(str(toys.location("toy_replace")), "_delta_log")
+    for at, spoilt in enumerate([None, "", "{", "{}"], 1):
+        (checksum,) = log.glob(f"*{at}.crc")
+        checksum.unlink()
+        if spoilt is not None:
+            checksum.write_text(spoilt, encoding="utf-8")
+        spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()  # type: ignore[union-attr]
+        assert not toys.is_empty("toy_replace")
+        assert toys.versions(["toy_replace"]) == {"toy_replace": at}
+        one = toys.frame("toy_replace", [{"user_id": "u", "item": str(at)}])
+        assert toys.write("toy_replace", one) == WriteResult(inserted=1, deleted=1)
 
     toys.clear("toy_replace")
+    assert toys.is_empty("toy_replace")
+    spark.sql("INSERT INTO profilelake.toy_replace SELECT * FROM profilelake.toy_replace").collect()  # of no row
     assert toys.is_empty("toy_replace")
     managed = replace(toys, path=None)
     assert managed.is_empty("toy_replace")

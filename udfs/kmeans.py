@@ -297,39 +297,54 @@ def forget(blocks: Iterable[Block], folder: str) -> Iterator[str]:
 
 @dataclass
 class Drawn:
-    """Rows that were drawn: those with the smallest numbers, `most` of them, in order. number: (m,) int64; image_id:
-    (m,); rows: (m, d) float32."""
+    """Rows that were drawn: those with the smallest numbers, `most` of them. parts: of some blocks each, (m,) int64
+    numbers, (m,) image_ids, (m, d) float32 rows; cut down to what is wanted when there is twice as much."""
 
     most: int
-    number: npt.NDArray[np.int64]
-    image_id: npt.NDArray[np.str_]
-    rows: Vectors
+    parts: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.str_], Vectors]] = field(default_factory=list)
 
     def add(self, other: Drawn) -> None:
         """See `Partial`."""
-        number, image_id = np.concatenate([self.number, other.number]), np.concatenate([self.image_id, other.image_id])
-        rows = np.concatenate([self.rows, other.rows])
-        order = np.lexsort((image_id, number))[: self.most]
-        self.number, self.image_id, self.rows = number[order], image_id[order], rows[order]
+        self.parts += other.parts
+        if sum(len(number) for number, _, _ in self.parts) > 2 * self.most:
+            self._cut()
+
+    def _cut(self) -> None:
+        if self.parts:
+            number, image_id, rows = map(np.concatenate, zip(*self.parts, strict=True))
+            order = np.lexsort((image_id, number))[: self.most]
+            self.parts = [(number[order], image_id[order], rows[order])]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """No more than is wanted."""
+        self._cut()
+        return self.__dict__
+
+    @property
+    def rows(self) -> Vectors:
+        """The rows wanted, in the order of their numbers, ties by image_id; of a draw that found any."""
+        self._cut()
+        ((_, _, rows),) = self.parts
+        return rows
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Draws the `most` rows with the smallest numbers, of those up to `limit`. width: of the rows."""
+    """Draws the `most` rows with the smallest numbers, of those up to `limit`."""
 
     most: int
     limit: int
-    width: int
 
     def start(self) -> Drawn:
         """See `Work`."""
-        return Drawn(self.most, np.zeros(0, np.int64), np.zeros(0, np.str_), np.zeros((0, self.width), np.float32))
+        return Drawn(self.most)
 
     def look(self, x: Vectors, block: Block, into: Drawn) -> None:
         """See `Work`."""
         named = _named(block)
         (at,) = np.nonzero(named["drawn"] <= self.limit)
-        into.add(Drawn(self.most, named["drawn"][at], named["image_id"][at], np.asarray(x[at])))
+        if len(at):
+            into.add(Drawn(self.most, [(named["drawn"][at], named["image_id"][at], np.asarray(x[at]))]))
 
 
 @dataclass

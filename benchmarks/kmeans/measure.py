@@ -67,7 +67,9 @@ def one_process(request: Request) -> Answer:
         ]
         for block, some in zip(blocks, parts, strict=True):
             np.save(block.path, some)
-            np.save(Path(block.path).with_suffix(".ids.npy"), np.zeros(len(some), "U1"))
+            np.save(
+                Path(block.path).with_suffix(".ids.npy"), np.zeros(len(some), [("image_id", "U1"), ("drawn", "i8")])
+            )
         sizes = tuple(ks)
         centres = kmeans.Centres(ks, sizes, np.concatenate([around[:k] for k in ks]).astype(np.float32), origin)
         sums, before, seconds = np.zeros(centres.centroids.shape), None, []

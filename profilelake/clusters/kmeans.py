@@ -27,7 +27,7 @@ from udfs.runtime import has_bf16
 log = logging.getLogger("profilelake.clusters")
 
 # Part of every fit's id: another engine, or this one changed, makes other clusters from the same pictures.
-ENGINE = "profilelake-1"
+ENGINE = "profilelake-2"
 
 # Rows of a block at most, and into what number of blocks the rows of so many blocks are cut at least: that many
 # executors have even shares.
@@ -112,10 +112,12 @@ def fit(
     - a pass: 2 n d K operations in matrix products, shared by p (bf16 has two to four times the speed of float32), n K
       comparisons, additions for the rows that changed their cluster. Broadcast: 4 K d bytes. Back: at most 8 K d bytes
       a task, added up by executors where there are many.
-    - passes: max_iterations at most, and one more, in float32, for all that a `Fit` tells.
-    - memory of a task: K (32 d + 4 x 4096) + 16 d x 4096 bytes, within `settings.memory`; of the driver: 32 K d bytes,
-      four results of 8 K d, which are kept below 512 MiB, and the sample. The ks are cut into groups that keep to both,
-      each of which has passes of its own. Neither depends on n.
+    - passes: two that read the rows once, for the start; max_iterations at most; and one, in float32, for all that a
+      `Fit` tells.
+    - memory of a task: K (44 d + 4 x 4096) + 16 d x 4096 bytes, within `settings.memory`, and before that three times
+      its share of the sample, which has 4 d seed_rows bytes; of the driver: 32 K d bytes, four results of 8 K d, which
+      are kept below 512 MiB, and the sample in doubles. The ks are cut into groups that keep to both, each of which has
+      passes of its own. Neither depends on n.
 
     The same vectors, settings and start give the same fits to the last bit, whatever the partitions and executors, and
     whichever of them are lost on the way, on processors of one kind: blocks depend on the image_ids alone, sums are
@@ -143,8 +145,9 @@ def fit(
         raise ProfilelakeError("there is no vector to cluster")
     precision = settings.settled_precision
     with _laid(vectors, n, settings.seed, precision, partitions) as laid:
+        _groups(sorted({*ks}), laid.width, settings.memory)  # before anything is drawn for a k that is too large
         seeds = _seeds(_sample(laid, settings), n, ks, settings, start or {})
-        laid.origin = seeds.origin
+        laid.around(seeds.origin)
         found = {k: _unfitted(k, reason) for k, reason in seeds.refused.items()}
         how = Arithmetic(precision, 0, udf.grid(laid.largest, n))
         for group, some in enumerate(_groups(sorted(seeds.of), laid.width, settings.memory)):
@@ -169,7 +172,7 @@ def _centres(of: Mapping[int, Doubles], origin: Vectors) -> Centres:
 
 def _groups(ks: Sequence[int], width: int, memory: int) -> list[list[int]]:
     """The ks in groups whose tasks keep to the memory."""
-    a_cluster, rows = 32 * width + 4 * _ROWS, 16 * width * _ROWS
+    a_cluster, rows = 44 * width + 4 * _ROWS, 16 * width * _ROWS
     most = min((memory - rows) // a_cluster, _RESULT_BYTES // (_FEW_RESULTS * 8 * width))
     groups: list[list[int]] = []
     for k in ks:
@@ -229,7 +232,7 @@ def _sample(laid: _Laid, settings: Settings) -> Vectors:
     if share < 1:  # a few more than are wanted, since hashes are not quite even
         few = share + 5 * math.sqrt(share / laid.n)
         limit = min(limit, -(2**63) + int(few * 2**64))
-    return laid.run(udf.Draw(settings.seed_rows, limit, laid.width)).rows
+    return laid.run(udf.Draw(settings.seed_rows, limit)).rows
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------------
@@ -237,11 +240,11 @@ def _sample(laid: _Laid, settings: Settings) -> Vectors:
 
 class _Laid:
     """Vectors that lie in blocks on executors. n, width: how many they are and how many numbers each has; largest: the
-    largest absolute number; origin: see `Centres`, 0 until it is set."""
+    largest absolute number; origin, norm: see `around`."""
 
     def __init__(self, source: DataFrame, n: int, precision: Precision) -> None:
         self.n, self.width, self.largest = n, 0, 0.0
-        self.origin = np.zeros(0, np.float32)
+        self.origin, self.norm = np.zeros(0, np.float32), 0.0
         self._source, self._precision = source, precision
         self._folder = secrets.token_hex(8)
         self._context = source.sparkSession.sparkContext
@@ -282,6 +285,10 @@ class _Laid:
     def _check(laid: int, wanted: int) -> None:
         if laid != wanted:
             raise ProfilelakeError(f"the vectors changed while they were read: {wanted:,} rows first, then {laid:,}")
+
+    def around(self, origin: Vectors) -> None:
+        """From now on distances are reckoned around this origin (see `Centres`); norm is the largest one from it."""
+        self.origin, self.norm = origin, self.run(udf.Norm(origin)).value
 
     def send(self, value: Any) -> Any:
         """A broadcast, which lives until `forget`, or until the blocks do not."""
@@ -491,8 +498,7 @@ def _renewed(
 def _summarised(laid: _Laid, fitted: _Fitted, how: Arithmetic, exemplars: int) -> dict[int, Fit]:
     """The last pass. A k of which a cluster ran empty in it has another one, without that cluster: an empty cluster's
     centroid must not be anybody's other one."""
-    norm = laid.run(udf.Norm(laid.origin)).value
-    steps = (udf.grid(1.0, laid.n), udf.grid(2 * norm, laid.n), udf.grid(4 * norm**2, laid.n))
+    steps = (udf.grid(1.0, laid.n), udf.grid(2 * laid.norm, laid.n), udf.grid(4 * laid.norm**2, laid.n))
     waiting = dict(fitted.of)
     found: dict[int, Fit] = {}
     while waiting:

@@ -126,7 +126,7 @@ def test_partitions_order_and_lies_of_the_table_change_nothing(
     assert not np.array_equal(other.centroids, expected[1].centroids)  # the seed is what changes something
 
 
-def test_the_start_of_a_smaller_k_is_the_beginning_of_a_largers(spark: SparkSession) -> None:
+def test_the_start_of_a_smaller_k_is_the_beginning_of_a_largers() -> None:
     x = points(300, 4)
     seeds = kmeans._seeds(x, 300, [2, 5, 9], SETTINGS, {})
     np.testing.assert_array_equal(seeds.of[2], seeds.of[9][:2])
@@ -277,7 +277,7 @@ def test_a_k_leaves_when_few_rows_change(spark: SparkSession) -> None:
 def test_groups_that_keep_to_the_memory_have_the_same_clusters(spark: SparkSession) -> None:
     table = frame(spark, points(300, 6))
     ks = [2, 3, 4, 5, 6]
-    tight = 16 * 6 * 4096 + 9 * (32 * 6 + 4 * 4096)  # nine clusters at a time
+    tight = 16 * 6 * 4096 + 9 * (44 * 6 + 4 * 4096)  # nine clusters at a time
     assert kmeans._groups(ks, 6, tight) == [[2, 3, 4], [5], [6]]
     cut, whole = fit(table, ks, replace(SETTINGS, memory=tight)), fit(table, ks, SETTINGS)
     for one, other in zip(cut, whole, strict=True):
@@ -285,7 +285,7 @@ def test_groups_that_keep_to_the_memory_have_the_same_clusters(spark: SparkSessi
         assert one.sizes.tolist() == other.sizes.tolist()
         assert one.silhouette == pytest.approx(other.silhouette)
     with pytest.raises(ConfigError, match=r"k = 6 .* 6 numbers needs 1 MiB a task.*clusters\.memory"):
-        fit(table, ks, replace(SETTINGS, memory=16 * 6 * 4096 + 5 * (32 * 6 + 4 * 4096)))
+        fit(table, ks, replace(SETTINGS, memory=16 * 6 * 4096 + 5 * (44 * 6 + 4 * 4096)))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -131,17 +131,28 @@ def test_no_rows_no_block() -> None:
 # --- the rows that a fit begins from ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("most", "limit"), [(7, 2**63 - 1), (30, -10), (100, 0), (5, -51)])
+@pytest.mark.parametrize(("most", "limit"), [(7, 2**63 - 1), (30, -10), (100, 0), (1, -48)])
 def test_rows_are_drawn_by_their_numbers_ties_by_picture(most: int, limit: int) -> None:
     x = points(300, 3, seed=2)  # every number comes three times
-    blocks = laid(x, [0] * 120 + [1] * 180)
-    parts = [next(each([block], Draw(most, limit, 3))) for block in reversed(blocks)]
-    made = pickle.loads(pickle.dumps(parts[0].add(parts[1]).made))  # noqa: S301  as Spark hands it on
+    blocks = laid(x, [at // 30 for at in range(300)])
+    told = [next(each(some, Draw(most, limit))) for some in (blocks[5:], blocks[:5])]
+    first, second = (pickle.loads(pickle.dumps(part)) for part in told)  # noqa: S301  as Spark hands them on
+    made = first.add(second).made
     numbers = numbers_of(300)
-    wanted = sorted(at for at in range(300) if numbers[at] <= limit)
-    wanted = sorted(wanted, key=lambda at: (numbers[at], at))[:most]
+    wanted = sorted((at for at in range(300) if numbers[at] <= limit), key=lambda at: (numbers[at], at))[:most]
     np.testing.assert_array_equal(made.rows, x[wanted])
-    assert made.image_id.tolist() == [f"picture {at:04d}" for at in wanted]
+    ((found, names, _),) = made.parts
+    np.testing.assert_array_equal(found, numbers[wanted])
+    assert names.tolist() == [f"picture {at:04d}" for at in wanted]
+
+
+def test_a_draw_keeps_no_more_than_twice_what_it_wants() -> None:
+    x = points(300, 3)
+    made = Draw(20, 2**62).start()
+    for block in laid(x, [at // 10 for at in range(300)]):
+        Draw(20, 2**62).look(np.load(block.path), block, made)
+        assert sum(len(number) for number, _, _ in made.parts) <= 40
+    assert made.rows.shape == (20, 3)
 
 
 def test_the_largest_norm_around_the_origin() -> None:
