@@ -116,7 +116,7 @@ class Lake:
         rows = self.read(table)
         now = self._snapshot(table)
         is_read = now is not None and self.pins.get(table, now.version()) == now.version()
-        return (is_read and _has_no_file(now)) or rows.isEmpty()
+        return (is_read and _n_files(now) == 0) or rows.isEmpty()
 
     def version(self, table: str) -> int:
         """The table's Delta version."""
@@ -201,7 +201,8 @@ class Lake:
             return rows, rows.isEmpty()
         # At its version, or Spark plans what is kept of these rows anew after the commit, which changes the table.
         rows = self.spark.read.option("versionAsOf", now.version()).table(self.name(table))
-        return rows, _has_no_file(now) or rows.isEmpty()
+        n_files = _n_files(now)
+        return rows, rows.isEmpty() if n_files is None else n_files == 0
 
     def _change(self, declared: Table, rows: DataFrame, existing: DataFrame, scope: DataFrame | None) -> WriteResult:
         source = _reduced(declared, rows, existing, scope)
@@ -320,11 +321,11 @@ class Lake:
 _OPS = ("insert", "update", "delete")
 
 
-def _has_no_file(snapshot: Any) -> bool:
-    """Whether a snapshot's checksum says that it has no data file; a table may have one without rows, and no
-    checksum."""
+def _n_files(snapshot: Any) -> int | None:
+    """How many data files a snapshot has, which may be without rows; None where it has no checksum, which counts
+    them."""
     checksum = snapshot.checksumOpt()
-    return bool(checksum.isDefined() and checksum.get().numFiles() == 0)
+    return int(checksum.get().numFiles()) if checksum.isDefined() else None
 
 
 def _reduced(declared: Table, rows: DataFrame, existing: DataFrame, scope: DataFrame | None) -> DataFrame:
