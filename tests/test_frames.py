@@ -107,7 +107,6 @@ def test_the_plan_holds_the_rows(spark: SparkSession) -> None:
         ((np.int64(1),), "x bigint"),
         ((1,), "x int, y int"),
         ((1, 2), "x int"),
-        (("\udcff",), "x string"),  # of a file name that is no UTF-8
     ],
 )
 def test_a_row_that_does_not_fit_is_refused(
@@ -116,3 +115,9 @@ def test_a_row_that_does_not_fit_is_refused(
     monkeypatch.setattr(frames, "_TAKES_ARROW", takes_arrow)
     with pytest.raises(PySparkException):
         local_frame(spark, [row], ddl)
+
+
+@pytest.mark.parametrize("text", ["\udcff", 1])  # the first of a file name that is no UTF-8
+def test_a_text_that_is_none_is_refused(spark: SparkSession, text: object) -> None:
+    with pytest.raises(PySparkException, match=r"these rows are no \(x string\)"):
+        local_frame(spark, [(text,)], "x string")
