@@ -222,7 +222,7 @@ class Lake:
         """Rows of a table that has none: there is nothing to compare them with."""
         rows = rows.persist(StorageLevel.DISK_ONLY)
         try:
-            result = self._count(declared, rows.select(*declared.key).withColumn(_OP, F.lit("insert")))
+            result = self._count(declared, rows.select(*declared.key, F.lit("insert").alias(_OP)))
             if result.changed:
                 self._add(declared, rows)
         finally:

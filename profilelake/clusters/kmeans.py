@@ -263,7 +263,7 @@ class _Laid:
         self._rows = {block.number: block.n for block in told}
         self._check(sum(self._rows.values()), self.n)
         self.largest = max(block.largest for block in told)
-        wide, narrow = max(told, key=_width), min(told, key=_width)
+        narrow, wide = (of(told, key=lambda block: block.width) for of in (min, max))
         self.width = wide.width
         if narrow.width != wide.width:
             raise ProfilelakeError(
@@ -359,10 +359,6 @@ def _fault(block: Block) -> str:
 
 def _n(block: Block) -> int:
     return block.n
-
-
-def _width(block: Block) -> int:
-    return block.width
 
 
 @contextmanager
