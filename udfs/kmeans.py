@@ -2,9 +2,10 @@
 
 A block is a file of float32 rows in the executor's own folder, mapped into memory by every pass; which pictures it
 holds depends on the pictures alone, never on partitions. So all that is computed for it comes out the same to the last
-bit wherever and whenever it is computed. Sums over blocks do too: their terms are rounded to a grid so coarse that no
-sum of them is ever rounded (`grid`). What a pass leaves behind for the next one (which cluster each row was in) only
-saves work: where it is not there, it is made again from the centroids of the pass before.
+bit wherever and whenever it is computed. Sums over blocks do too: either their terms are rounded to a grid so coarse
+that no sum of them is ever rounded (`grid`), or they are whole numbers of any length (`whole`). What a pass leaves
+behind for the next one (which cluster each row was in) only saves work: where it is not there, it is made again from
+the centroids of the pass before.
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ Doubles = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int32]
 Precision = Literal["fp32", "bf16"]
 
-LAID_DDL = "number int, n bigint, width int, first string, path string, largest double, fault string"
+LAID_DDL = "number int, n bigint, width int, first string, path string, largest binary, fault string"
 
 # Larger numbers' squares are none in float32.
 LARGEST = 1e15
 _NO_BF16 = "a processor among the executors does not compute in bf16: set clusters.precision=fp32"
 # Digits of a double; a sum of whole multiples of a power of two below this many of them is exact.
 _DIGITS = 52
+# The last binary digit of the smallest double, with room for the 53 of one that is whole.
+_SMALLEST = 1074 + 53
 # Numbers of a row that are summed at a time: what is read again and again stays near the processor, three times as
 # fast.
 _COLUMNS = 128
@@ -61,27 +64,41 @@ class NoBf16Error(Exception):
 @dataclass(frozen=True, slots=True)
 class Block:
     """A block that was laid. n: its rows; width: of each; first: the image_id of the first; path: where it lies on the
-    executor that wrote it; largest: the largest absolute number in it; fault: why it cannot be clustered, or None."""
+    executor that wrote it; largest: of each of the width the largest absolute number, the bytes of float32s; fault: why
+    it cannot be clustered, or None."""
 
     number: int
     n: int
     width: int
     first: str
     path: str
-    largest: float
+    largest: bytes
     fault: str | None
 
 
-def grid(largest: float, n: int) -> float:
-    """A power of two so that the sum of n whole multiples of it, none above `largest`, is a double without rounding."""
-    if largest <= 0:
-        return 1.0
-    return 2.0 ** (math.ceil(math.log2(largest)) + math.ceil(math.log2(max(1, n))) - _DIGITS)
+def grid(largest: npt.ArrayLike, n: int) -> Doubles:
+    """For each number a power of two so that the sum of n whole multiples of it, none above the number, is a double
+    without rounding."""
+    numbers = np.asarray(largest, np.float64)
+    digits = np.ceil(np.log2(np.where(numbers > 0, numbers, 1.0)))
+    return np.asarray(2.0 ** (digits + math.ceil(math.log2(max(1, n))) - _DIGITS))
 
 
-def on_grid(values: npt.ArrayLike, step: float) -> Doubles:
+def on_grid(values: npt.ArrayLike, step: Doubles) -> Doubles:
     """The nearest whole multiples of `step`."""
     return np.asarray(np.rint(np.asarray(values, np.float64) / step) * step)
+
+
+def whole(values: Doubles) -> npt.NDArray[np.object_]:
+    """Finite doubles as Python's ints, in units of which every double is a whole number: their sums are exact."""
+    mantissa, exponent = np.frexp(values)
+    digits = (mantissa * 2.0**53).astype(np.int64).astype(object)
+    return np.asarray(digits << (exponent + (_SMALLEST - 53)).astype(object))
+
+
+def rounded(sums: npt.NDArray[np.object_]) -> Doubles:
+    """The doubles nearest to sums of what `whole` makes."""
+    return np.asarray(sums / 2**_SMALLEST, np.float64)
 
 
 def _has_bf16() -> bool:
@@ -107,7 +124,7 @@ def lay(batches: Iterable[pa.RecordBatch], *, folder: str, precision: Precision 
     for number, ids, drawn, rows in _by_block(batches):
         fault = lacks or _fault(ids, rows)
         if fault is not None:
-            yield _laid(Block(number, 0, 0, ids[0], "", 0.0, fault))
+            yield _laid(Block(number, 0, 0, ids[0], "", b"", fault))
             continue
         vectors = np.concatenate([part for part in rows if part is not None])
         path = own / f"{number}.npy"
@@ -116,7 +133,8 @@ def lay(batches: Iterable[pa.RecordBatch], *, folder: str, precision: Precision 
         named["image_id"], named["drawn"] = ids, np.concatenate(drawn)
         _save(_ids_path(str(path)), named)
         n, width = vectors.shape
-        yield _laid(Block(number, n, width, ids[0], str(path), float(np.abs(vectors).max()), None))
+        largest = np.abs(vectors).max(axis=0)
+        yield _laid(Block(number, n, width, ids[0], str(path), largest.tobytes(), None))
 
 
 def _by_block(
@@ -171,7 +189,7 @@ def _fault(ids: Sequence[str], rows: Sequence[Vectors | None]) -> str | None:
 
 
 def _laid(block: Block) -> pa.RecordBatch:
-    kinds = (pa.int32(), pa.int64(), pa.int32(), pa.string(), pa.string(), pa.float64(), pa.string())
+    kinds = (pa.int32(), pa.int64(), pa.int32(), pa.string(), pa.string(), pa.binary(), pa.string())
     values = astuple(block)
     return pa.RecordBatch.from_arrays(
         [pa.array([value], kind) for value, kind in zip(values, kinds, strict=True)],
@@ -211,6 +229,35 @@ def _named(block: Block) -> npt.NDArray[Any]:
     return np.asarray(np.load(_ids_path(block.path), allow_pickle=False))
 
 
+@dataclass
+class Layout:
+    """What some blocks are, together. n: their rows; widths: for each width of a vector that there is one picture's
+    image_id, and the largest absolute number of each of the width, (width,) float32; fault: why they cannot be
+    clustered: the first in order of the alphabet, or None."""
+
+    n: int = 0
+    widths: dict[int, tuple[str, Vectors]] = field(default_factory=dict)
+    fault: str | None = None
+
+    def add(self, other: Layout) -> Layout:
+        """This and the other."""
+        self.n += other.n
+        for width, (first, largest) in other.widths.items():
+            known, held = self.widths.get(width, (first, largest))
+            self.widths[width] = min(known, first), np.maximum(held, largest)
+        self.fault = min((fault for fault in (self.fault, other.fault) if fault is not None), default=None)
+        return self
+
+
+def layout(blocks: Iterable[Block]) -> Iterator[Layout]:
+    """What was laid. For `mapPartitions`; one result a partition."""
+    found = Layout()
+    for block in blocks:
+        known = {} if block.fault else {block.width: (block.first, np.frombuffer(block.largest, np.float32))}
+        found.add(Layout(block.n, known, block.fault))
+    yield found
+
+
 # --- a pass over blocks -----------------------------------------------------------------------------------------------
 
 
@@ -242,7 +289,7 @@ class Told(Generic[P]):
     """What a pass tells of some blocks. missing: those that do not lie where it ran."""
 
     made: P
-    missing: list[int] = field(default_factory=list)
+    missing: list[Block] = field(default_factory=list)
 
     def add(self, other: Told[P]) -> Told[P]:
         """This and the other."""
@@ -259,7 +306,7 @@ def each(blocks: Iterable[Block], work: Work[P]) -> Iterator[Told[P]]:
         told = told or Told(work.start())
         x = _load(block.path, block.n)
         if x is None or not _ids_path(block.path).exists():
-            told.missing.append(block.number)
+            told.missing.append(block)
         else:
             work.look(x, block, told.made)
     if told is not None:
@@ -347,33 +394,6 @@ class Draw:
             into.add(Drawn(self.most, [(named["drawn"][at], named["image_id"][at], np.asarray(x[at]))]))
 
 
-@dataclass
-class Largest:
-    """A largest number."""
-
-    value: float = 0.0
-
-    def add(self, other: Largest) -> None:
-        """See `Partial`."""
-        self.value = max(self.value, other.value)
-
-
-@dataclass(frozen=True)
-class Norm:
-    """The largest norm of a row around the origin. origin: (d,) float32."""
-
-    origin: Vectors
-
-    def start(self) -> Largest:
-        """See `Work`."""
-        return Largest()
-
-    def look(self, x: Vectors, block: Block, into: Largest) -> None:
-        """See `Work`."""
-        around = x - self.origin
-        into.add(Largest(math.sqrt(float(np.einsum("ij,ij->i", around, around, dtype=np.float64).max()))))
-
-
 # --- distances --------------------------------------------------------------------------------------------------------
 
 
@@ -411,11 +431,11 @@ class Centres:
 @dataclass(frozen=True)
 class Arithmetic:
     """How a pass computes. precision: of the product; its terms are summed in float32 in any case. threads: of one
-    task, 0 for as many as it has cores. step: of the grid for sums of rows (see `grid`)."""
+    task, 0 for as many as it has cores. step: of the grid for sums of rows (see `grid`), (d,)."""
 
     precision: Precision
     threads: int
-    step: float
+    step: Doubles
 
 
 def labels_of(around: Vectors, centres: Centres, how: Arithmetic) -> Labels:
@@ -520,7 +540,7 @@ class Step:
 
 
 def _move(
-    x: Vectors, labels: Labels, old: Labels | None, centres: Centres, step: float, sums: Doubles
+    x: Vectors, labels: Labels, old: Labels | None, centres: Centres, step: Doubles, sums: Doubles
 ) -> npt.NDArray[np.int64]:
     """Add to `sums` the rows that came to each cluster, take off those that left it. Returns how many moved, by k."""
     from scipy.sparse import csr_array
@@ -538,7 +558,7 @@ def _move(
         signs = csr_array((sign, (where, rows)), shape=(len(touched), len(used)))
         for at in range(0, x.shape[1], _COLUMNS):
             columns = slice(at, at + _COLUMNS)
-            sums[touched, columns] += signs @ on_grid(x[used, columns], step)
+            sums[touched, columns] += signs @ on_grid(x[used, columns], step[columns])
     return np.asarray(moved.sum(axis=1), np.int64)
 
 
@@ -593,18 +613,20 @@ def _ids(block: Block) -> npt.NDArray[np.str_]:
 
 @dataclass
 class Summary:
-    """What the last pass makes of some blocks. sums: (clusters, 4) of rows, silhouettes, distances and squared
-    distances, float64, exact on their grids; nearest: of each cluster the rows that are nearest to its centroid, the
-    nearest first: arrays of cluster, distance and image_id, ordered by cluster."""
+    """What the last pass makes of some blocks. sizes: rows of each cluster; sums: (clusters, 3) of silhouettes,
+    distances and squared distances, as `whole` has them; nearest: of each cluster the rows that are nearest to its
+    centroid, the nearest first: arrays of cluster, distance and image_id, ordered by cluster."""
 
     most: int
-    sums: Doubles
+    sizes: npt.NDArray[np.int64]
+    sums: npt.NDArray[np.object_]
     cluster: npt.NDArray[np.int64]
     distance: Doubles
     image_id: npt.NDArray[np.str_]
 
     def add(self, other: Summary) -> None:
         """See `Partial`."""
+        self.sizes += other.sizes
         self.sums += other.sums
         self.keep(
             np.concatenate([self.cluster, other.cluster]),
@@ -629,21 +651,18 @@ def _first(ordered: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.bool_]:
 class Summarise:
     """The last pass: sums of simplified silhouettes and distances (paper 1, 4.1), and exemplars, for every k.
 
-    now: broadcast of `Centres`; exemplars: rows kept a cluster; steps: of the grids of silhouettes, distances and
-    squared distances; how: always in float32.
+    now: broadcast of `Centres`; exemplars: rows kept a cluster; how: always in float32.
     """
 
     now: Any
     exemplars: int
-    steps: tuple[float, float, float]
     how: Arithmetic
 
     def start(self) -> Summary:
         """See `Work`."""
         clusters = len(self.now.value.centroids)
-        return Summary(
-            self.exemplars, np.zeros((clusters, 4)), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.str_)
-        )
+        sizes, sums = np.zeros(clusters, np.int64), np.zeros((clusters, 3), object)
+        return Summary(self.exemplars, sizes, sums, np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.str_))
 
     def look(self, x: Vectors, block: Block, into: Summary) -> None:
         """See `Work`."""
@@ -651,19 +670,20 @@ class Summarise:
         around, ids = x - centres.origin, _ids(block)
         scores = _scores(around, centres, self.how)
         squares = np.einsum("ij,ij->i", around, around, dtype=np.float64)
+        sums = np.zeros(into.sums.shape)
         clusters, distances, names = [into.cluster], [into.distance], [into.image_id]
         for begin, end in centres.bounds:
             own_centres = centres.centroids[begin:end]
             label, own, other = two_nearest(around, squares, own_centres, scores[:, begin:end])
-            values = (silhouettes(own, other), own, own**2)
-            into.sums[begin:end, 0] += np.bincount(label, minlength=end - begin)
-            for column, (value, step) in enumerate(zip(values, self.steps, strict=True), 1):
-                into.sums[begin:end, column] += np.bincount(label, on_grid(value, step), minlength=end - begin)
+            into.sizes[begin:end] += np.bincount(label, minlength=end - begin)
+            for column, value in enumerate((silhouettes(own, other), own, own**2)):
+                sums[begin:end, column] = np.bincount(label, value, minlength=end - begin)
             order = np.lexsort((own, label))  # rows are in the order of their ids, and the sort is stable
             best = order[_first(label[order], self.exemplars)]
             clusters.append(label[best] + begin)
             distances.append(own[best])
             names.append(ids[best])
+        into.sums += whole(sums)
         into.keep(np.concatenate(clusters), np.concatenate(distances), np.concatenate(names))
 
 

@@ -58,11 +58,11 @@ def one_process(request: Request) -> Answer:
     origin = x[:10_000].mean(axis=0)
     around, _ = kmeans_plusplus(np.subtract(x[:10_000], origin, dtype=np.float64), max(ks), random_state=_SEED)
     precision = Settings(_SEED, precision=request["precision"]).settled_precision
-    how = kmeans.Arithmetic(precision, 1, kmeans.grid(float(np.abs(x).max()), len(x)))
+    how = kmeans.Arithmetic(precision, 1, kmeans.grid(np.abs(x).max(axis=0), len(x)))
     with tempfile.TemporaryDirectory(prefix="bench-kmeans-") as folder, ThreadPoolExecutor(_CORES) as pool:
         parts = np.array_split(x, 16 * -(-len(x) // (16 * 4096)))
         blocks = [
-            kmeans.Block(at, len(some), some.shape[1], "", f"{folder}/{at}.npy", 0, None)
+            kmeans.Block(at, len(some), some.shape[1], "", f"{folder}/{at}.npy", b"", None)
             for at, some in enumerate(parts)
         ]
         for block, some in zip(blocks, parts, strict=True):

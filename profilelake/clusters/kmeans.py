@@ -27,13 +27,15 @@ from udfs.runtime import has_bf16
 log = logging.getLogger("profilelake.clusters")
 
 # Part of every fit's id: another engine, or this one changed, makes other clusters from the same pictures.
-ENGINE = "profilelake-2"
+ENGINE = "profilelake-3"
 
 # Rows of a block at most, and into what number of blocks the rows of so many blocks are cut at least: that many
 # executors have even shares.
 _ROWS, _SHARES = 4096, 16
 # Rows below which a block is not worth a file of its own.
 _FEWEST = 64
+# Rows that the origin of distances is made from.
+_OF_ORIGIN = 1000
 # Results that come to the driver at a time: those of more tasks are added up by executors first. Spark refuses more
 # than `spark.driver.maxResultSize`, a GiB where nobody has set it.
 _FEW_RESULTS, _RESULT_BYTES = 4, 2**29
@@ -41,6 +43,7 @@ _FEW_RESULTS, _RESULT_BYTES = 4, 2**29
 Vectors = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 P = TypeVar("P", bound=Partial)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def fit(
     - a pass: 2 n d K operations in matrix products, shared by p (bf16 has two to four times the speed of float32), n K
       comparisons, additions for the rows that changed their cluster. Broadcast: 4 K d bytes. Back: at most 8 K d bytes
       a task, added up by executors where there are many.
-    - passes: two that read the rows once, for the start; max_iterations at most; and one, in float32, for all that a
+    - passes: one that reads the rows once, for the start; max_iterations at most; and one, in float32, for all that a
       `Fit` tells.
     - memory of a task: K (44 d + 4 x 4096) + 16 d x 4096 bytes, within `settings.memory`, and before that three times
       its share of the sample, which has 4 d seed_rows bytes; of the driver: 32 K d bytes, four results of 8 K d, which
@@ -145,13 +148,18 @@ def fit(
         raise ProfilelakeError("there is no vector to cluster")
     precision = settings.settled_precision
     with _laid(vectors, n, settings.seed, precision, partitions) as laid:
-        _groups(sorted({*ks}), laid.width, settings.memory)  # before anything is drawn for a k that is too large
+        groups = _groups(
+            sorted({*ks}), laid.width, settings.memory
+        )  # before anything is drawn for a k that is too large
         seeds = _seeds(_sample(laid, settings), n, ks, settings, start or {})
-        laid.around(seeds.origin)
+        laid.origin = seeds.origin
         found = {k: _unfitted(k, reason) for k, reason in seeds.refused.items()}
         how = Arithmetic(precision, 0, udf.grid(laid.largest, n))
-        for group, some in enumerate(_groups(sorted(seeds.of), laid.width, settings.memory)):
-            fitted = _lloyd(laid, {k: seeds.of[k] for k in some}, group, how, settings, on_pass)
+        for group, some in enumerate(groups):
+            begun = {k: seeds.of[k] for k in some if k in seeds.of}
+            if not begun:
+                continue
+            fitted = _lloyd(laid, begun, group, how, settings, on_pass)
             found |= {k: _unfitted(k, reason) for k, reason in fitted.refused.items()}
             if fitted.of:
                 found |= _summarised(laid, fitted, replace(how, precision="fp32"), settings.exemplars)
@@ -201,7 +209,8 @@ class _Seeds:
 
 
 def _seeds(sample: Vectors, n: int, ks: Sequence[int], settings: Settings, start: Mapping[int, Vectors]) -> _Seeds:
-    origin = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+    # The median, not the mean: one row far off would pull that away from all others, whose digits it would cost.
+    origin = np.median(sample[:_OF_ORIGIN], axis=0).astype(np.float32)
     for k, centroids in start.items():
         if centroids.shape != (k, len(origin)):
             raise ValueError(f"the start of k = {k} has the shape {centroids.shape}, not {(k, len(origin))}")
@@ -239,18 +248,17 @@ def _sample(laid: _Laid, settings: Settings) -> Vectors:
 
 
 class _Laid:
-    """Vectors that lie in blocks on executors. n, width: how many they are and how many numbers each has; largest: the
-    largest absolute number; origin, norm: see `around`."""
+    """Vectors that lie in blocks on executors. n, width: how many they are and how many numbers each has; largest: of
+    each of these the largest absolute one; origin: what distances are reckoned around (see `Centres`)."""
 
     def __init__(self, source: DataFrame, n: int, precision: Precision) -> None:
-        self.n, self.width, self.largest = n, 0, 0.0
-        self.origin, self.norm = np.zeros(0, np.float32), 0.0
+        self.n, self.width = n, 0
+        self.largest, self.origin = np.zeros(0, np.float32), np.zeros(0, np.float32)
         self._source, self._precision = source, precision
         self._folder = secrets.token_hex(8)
         self._context = source.sparkSession.sparkContext
         self._sent: list[Any] = []
         self._kept: list[RDD[Block]] = []
-        self._rows: dict[int, int] = {}
 
     def lay(self) -> None:
         """Lay all of them.
@@ -258,37 +266,26 @@ class _Laid:
         Raises:
             ProfilelakeError: see `fit`.
         """
-        self._blocks = self._lay(self._source)
-        told = self._blocks.collect()  # some bytes for thousands of vectors
-        self._rows = {block.number: block.n for block in told}
-        self._check(sum(self._rows.values()), self.n)
-        self.largest = max(block.largest for block in told)
-        narrow, wide = (of(told, key=lambda block: block.width) for of in (min, max))
-        self.width = wide.width
-        if narrow.width != wide.width:
+        self._blocks, widths = self._lay(self._source, self.n)
+        narrow, wide = min(widths), max(widths)
+        if narrow != wide:
             raise ProfilelakeError(
-                f"these vectors cannot be clustered: that of picture {wide.first} has {wide.width} numbers, that of "
-                f"picture {narrow.first} {narrow.width}"
+                f"these vectors cannot be clustered: that of picture {widths[wide][0]} has {wide} numbers, that of "
+                f"picture {widths[narrow][0]} {narrow}"
             )
+        self.width, self.largest = wide, widths[wide][1]
 
-    def _lay(self, source: DataFrame) -> RDD[Block]:
+    def _lay(self, source: DataFrame, wanted: int) -> tuple[RDD[Block], dict[int, tuple[str, Vectors]]]:
         lay = functools.partial(udf.lay, folder=self._folder, precision=self._precision)
         rows = source.mapInArrow(lay, udf.LAID_DDL)
         blocks = rows.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)
         self._kept.append(blocks)
-        faults = blocks.filter(_is_faulty).map(_fault).collect()  # of blocks: few even where all are faulty
-        if faults:
-            raise ProfilelakeError(f"these vectors cannot be clustered: {min(faults)}")
-        return blocks
-
-    @staticmethod
-    def _check(laid: int, wanted: int) -> None:
-        if laid != wanted:
-            raise ProfilelakeError(f"the vectors changed while they were read: {wanted:,} rows first, then {laid:,}")
-
-    def around(self, origin: Vectors) -> None:
-        """From now on distances are reckoned around this origin (see `Centres`); norm is the largest one from it."""
-        self.origin, self.norm = origin, self.run(udf.Norm(origin)).value
+        found = _reduced(blocks.mapPartitions(udf.layout), udf.Layout.add)
+        if found.fault:
+            raise ProfilelakeError(f"these vectors cannot be clustered: {found.fault}")
+        if found.n != wanted:
+            raise ProfilelakeError(f"the vectors changed while they were read: {wanted:,} rows first, then {found.n:,}")
+        return blocks, found.widths
 
     def send(self, value: Any) -> Any:
         """A broadcast, which lives until `forget`, or until the blocks do not."""
@@ -302,17 +299,17 @@ class _Laid:
 
     def run(self, work: Work[P]) -> P:
         """What a pass over all blocks makes."""
-        told = _reduced(self._blocks, work)
+        told = _told(self._blocks, work)
         if told.missing:
-            told = told.add(self._again(sorted(told.missing), work))
+            told = told.add(self._again(told.missing, work))
         return told.made
 
-    def _again(self, missing: list[int], work: Work[P]) -> Told[P]:
+    def _again(self, lost: list[Block], work: Work[P]) -> Told[P]:
         """Lay blocks anew that are not where they were: their executor is gone, or the task ran elsewhere."""
-        log.warning("%d of the blocks of vectors are gone from executors: they are laid again", len(missing))
-        anew = self._lay(self._source.where(F.col("block").isin(missing)))
-        self._check(anew.map(_n).sum(), sum(self._rows[number] for number in missing))
-        told = _reduced(anew, work)
+        log.warning("%d of the blocks of vectors are gone from executors: they are laid again", len(lost))
+        missing = sorted(block.number for block in lost)
+        anew, _ = self._lay(self._source.where(F.col("block").isin(missing)), sum(block.n for block in lost))
+        told = _told(anew, work)
         if told.missing:
             raise ProfilelakeError(
                 f"{len(told.missing)} blocks of vectors vanish from the executors' disks as soon as they are written: "
@@ -333,12 +330,16 @@ class _Laid:
             self.forget(sent)
 
 
-def _reduced(blocks: RDD[Block], work: Work[P]) -> Told[P]:
-    told = blocks.mapPartitions(functools.partial(udf.each, work=work))
-    parts = blocks.getNumPartitions()
-    if parts > _FEW_RESULTS:
-        return told.treeReduce(Told.add, depth=math.ceil(math.log2(parts)))  # four are left for the driver
-    return functools.reduce(Told.add, told.collect())  # one a partition
+def _told(blocks: RDD[Block], work: Work[P]) -> Told[P]:
+    return _reduced(blocks.mapPartitions(functools.partial(udf.each, work=work)), Told.add)
+
+
+def _reduced(parts: RDD[T], add: Callable[[T, T], T]) -> T:
+    """The sum of what each partition has, which is one at most."""
+    n = parts.getNumPartitions()
+    if n > _FEW_RESULTS:
+        return parts.treeReduce(add, depth=math.ceil(math.log2(n)))  # four are left for the driver
+    return functools.reduce(add, parts.collect())  # one a partition
 
 
 def _block(row: Any) -> Block:
@@ -347,18 +348,6 @@ def _block(row: Any) -> Block:
 
 def _is_other(block: Block, numbers: frozenset[int]) -> bool:
     return block.number not in numbers
-
-
-def _is_faulty(block: Block) -> bool:
-    return block.fault is not None
-
-
-def _fault(block: Block) -> str:
-    return str(block.fault)
-
-
-def _n(block: Block) -> int:
-    return block.n
 
 
 @contextmanager
@@ -494,21 +483,20 @@ def _renewed(
 def _summarised(laid: _Laid, fitted: _Fitted, how: Arithmetic, exemplars: int) -> dict[int, Fit]:
     """The last pass. A k of which a cluster ran empty in it has another one, without that cluster: an empty cluster's
     centroid must not be anybody's other one."""
-    steps = (udf.grid(1.0, laid.n), udf.grid(2 * laid.norm, laid.n), udf.grid(4 * laid.norm**2, laid.n))
     waiting = dict(fitted.of)
     found: dict[int, Fit] = {}
     while waiting:
         centres = _centres(waiting, laid.origin)
         now = laid.send(centres)
-        made = laid.run(udf.Summarise(now, exemplars, steps, how))
+        made = laid.run(udf.Summarise(now, exemplars, how))
         laid.forget(now)
         for k, (begin, end) in zip(centres.ks, centres.bounds, strict=True):
-            sums = made.sums[begin:end]
-            if (sums[:, 0] == 0).any():
-                waiting[k] = waiting[k][sums[:, 0] > 0]
+            sizes = made.sizes[begin:end]
+            if not sizes.all():
+                waiting[k] = waiting[k][sizes > 0]
                 continue
-            named = _named(made, begin, end)
-            found[k] = _fit(k, waiting.pop(k), sums, named, fitted.iterations[k])
+            sums, named = made.sums[begin:end], _named(made, begin, end)
+            found[k] = _fit(k, waiting.pop(k), sizes, sums, named, fitted.iterations[k])
     return found
 
 
@@ -517,18 +505,25 @@ def _named(made: udf.Summary, begin: int, end: int) -> list[tuple[str, ...]]:
     return [tuple(map(str, made.image_id[low:high])) for low, high in itertools.pairwise(cuts)]
 
 
-def _fit(k: int, centroids: Doubles, sums: Doubles, exemplars: Sequence[tuple[str, ...]], iterations: int) -> Fit:
-    sizes = sums[:, 0].astype(np.int64)
+def _fit(
+    k: int,
+    centroids: Doubles,
+    sizes: npt.NDArray[np.int64],
+    sums: npt.NDArray[np.object_],
+    exemplars: Sequence[tuple[str, ...]],
+    iterations: int,
+) -> Fit:
     # by size, then by the centroid itself, so that numbers of clusters don't depend on the start's order
     order = np.lexsort((*centroids.T[::-1], -sizes))
     n = int(sizes.sum())
+    silhouettes, distances, squares = sums.T
     return Fit(
         k,
         centroids[order].astype(np.float32),
         sizes[order],
-        silhouette=math.fsum(sums[sizes > 1, 1]) / n,  # 0 in a cluster of one row
-        inertia=math.fsum(sums[:, 3]),
-        mean_distance=math.fsum(sums[:, 2]) / n,
+        silhouette=float(udf.rounded(silhouettes[sizes > 1].sum())) / n,  # 0 in a cluster of one row
+        inertia=float(udf.rounded(squares.sum())),
+        mean_distance=float(udf.rounded(distances.sum())) / n,
         iterations=iterations,
         exemplars=tuple(exemplars[at] for at in order),
     )

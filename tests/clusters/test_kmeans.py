@@ -359,6 +359,20 @@ def test_constant_columns_and_large_offsets(spark: SparkSession) -> None:
     np.testing.assert_array_equal(broad.centroids[:, 4:], np.full((5, 3), 1000))
 
 
+@pytest.mark.parametrize("far", [1e6, 1e12])
+def test_a_row_that_is_far_off_leaves_the_others_as_they_would_be(spark: SparkSession, far: float) -> None:
+    x = points(300, 4, seed=9)
+    odd = np.concatenate([x, np.float32([[1, 2, far, 3]])])
+    alone, beside = fit(frame(spark, x), [5], SETTINGS)[0], fit(frame(spark, odd), [2, 6], SETTINGS)
+    assert [one.sizes[-1] for one in beside] == [1, 1]
+    theirs = KMeans(6, n_init=10, tol=0, algorithm="lloyd", random_state=0).fit(odd.astype(np.float64))
+    assert beside[1].inertia < 1.3 * theirs.inertia_
+    own = distances(x, beside[1].centroids)
+    np.testing.assert_array_equal(np.bincount(own.argmin(axis=1), minlength=6), [*beside[1].sizes[:-1], 0])
+    assert beside[1].inertia == pytest.approx((own.min(axis=1) ** 2).sum(), rel=1e-4)
+    assert beside[1].inertia < 2 * alone.inertia
+
+
 @pytest.mark.parametrize("seed_rows", [10_000, 5])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_numbers_that_are_none_are_refused_by_name(spark: SparkSession, bad: float, seed_rows: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +17,25 @@ import pyarrow as pa
 import pytest
 
 from udfs import kmeans
-from udfs.kmeans import Arithmetic, Block, Centres, Draw, Farthest, Norm, Step, Summarise, each, grid, lay, on_grid
+from udfs.kmeans import (
+    Arithmetic,
+    Block,
+    Centres,
+    Draw,
+    Farthest,
+    Layout,
+    Step,
+    Summarise,
+    each,
+    grid,
+    lay,
+    layout,
+    on_grid,
+    rounded,
+    whole,
+)
 
-HOW = Arithmetic("fp32", 1, 2.0**-30)
+HOW = Arithmetic("fp32", 1, np.array([2.0**-30]))  # of each of the width the same
 
 
 def held(value: Any) -> Any:
@@ -28,9 +46,9 @@ def held(value: Any) -> Any:
 def centres(*of: npt.ArrayLike, origin: npt.ArrayLike | None = None) -> Centres:
     """Of centroids as they are."""
     arrays = [np.asarray(one, np.float32) for one in of]
-    sizes, whole = tuple(map(len, arrays)), np.concatenate(arrays)
-    origin = np.zeros(whole.shape[1], np.float32) if origin is None else np.asarray(origin, np.float32)
-    return Centres(sizes, sizes, whole - origin, origin)
+    sizes, rows = tuple(map(len, arrays)), np.concatenate(arrays)
+    origin = np.zeros(rows.shape[1], np.float32) if origin is None else np.asarray(origin, np.float32)
+    return Centres(sizes, sizes, rows - origin, origin)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +62,7 @@ def numbers_of(n: int) -> npt.NDArray[np.int64]:
 
 
 def batches(blocks: Sequence[int], ids: Sequence[str], x: npt.ArrayLike, cut: int = 7) -> list[pa.RecordBatch]:
-    whole = pa.RecordBatch.from_pydict(
+    rows = pa.RecordBatch.from_pydict(
         {
             "block": pa.array(blocks, pa.int32()),
             "image_id": pa.array(ids),
@@ -52,7 +70,7 @@ def batches(blocks: Sequence[int], ids: Sequence[str], x: npt.ArrayLike, cut: in
             "embedding": pa.array([list(map(float, row)) for row in np.asarray(x)], pa.list_(pa.float32())),
         }
     )
-    return [whole.slice(at, cut) for at in range(0, whole.num_rows, cut)]
+    return [rows.slice(at, cut) for at in range(0, rows.num_rows, cut)]
 
 
 def laid(x: npt.NDArray[Any], blocks: Sequence[int]) -> list[Block]:
@@ -87,6 +105,23 @@ def test_the_grid_of_zeros() -> None:
     assert on_grid(np.zeros(3), grid(0.0, 3)).tolist() == [0.0, 0.0, 0.0]
 
 
+def test_every_column_has_a_grid_of_its_own() -> None:
+    steps = grid([1e12, 3.0, 0.0], 40_000)
+    assert steps.tolist() == [grid(number, 40_000).item() for number in (1e12, 3.0, 0.0)]
+    assert np.abs(on_grid(np.float32([7, 0.1, 0]), steps) - [0, 0.1, 0]).max() < 1e-8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_of_whole_numbers_are_exact_whatever_is_among_them(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(400, 3)) * 10.0 ** rng.integers(-300, 300, (400, 3))
+    values[:3] = [[0.0, -0.0, 5e-324], [1e300, -1e300, 2.0**-1022], [1.0, 0.1, -5e-324]]
+    exact = [float(sum(map(Fraction, column))) for column in values.T]
+    for order in (values, values[::-1], rng.permutation(values)):
+        assert rounded(whole(order).sum(axis=0)).tolist() == exact
+    assert rounded(whole(values)).tolist() == values.tolist()
+
+
 # --- layout -----------------------------------------------------------------------------------------------------------
 
 
@@ -97,7 +132,9 @@ def test_blocks_are_cut_where_their_number_changes_whatever_the_batches(own_fold
     rows = np.concatenate([np.load(block.path) for block in found])
     np.testing.assert_array_equal(rows, x)
     assert all(Path(block.path).is_relative_to(own_folder) for block in found)
-    assert max(block.largest for block in found) == np.abs(rows).max()
+    (whole_layout,) = layout(found)
+    assert (whole_layout.n, whole_layout.fault, list(whole_layout.widths)) == (40, None, [3])
+    np.testing.assert_array_equal(whole_layout.widths[3][1], np.abs(x).max(axis=0))
     assert [(block.width, block.first) for block in found] == [(3, f"picture {at:04d}") for at in (0, 5, 25)]
 
 
@@ -119,13 +156,29 @@ def test_vectors_of_another_width_are_told() -> None:
     ]
     for vectors, fault in cases:
         columns = {"block": pa.array([0] * 9, pa.int32()), "image_id": ids, "drawn": drawn}
-        whole = pa.RecordBatch.from_pydict(columns | {"embedding": pa.array(vectors, pa.list_(pa.float32()))})
-        (told,) = lay([whole.slice(at, 3) for at in (0, 3, 6)], folder="test")
+        rows = pa.RecordBatch.from_pydict(columns | {"embedding": pa.array(vectors, pa.list_(pa.float32()))})
+        (told,) = lay([rows.slice(at, 3) for at in (0, 3, 6)], folder="test")
         assert told.column("fault")[0].as_py() == fault
 
 
 def test_no_rows_no_block() -> None:
     assert laid(np.zeros((0, 3), np.float32), []) == []
+    assert list(layout([])) == [Layout()]
+
+
+def test_layouts_of_partitions_add_up() -> None:
+    x, y = points(30, 3, seed=1), points(20, 2, seed=2)
+    y[4, 1] = np.nan
+    narrow, wide, bad = laid(y[:4], [0] * 4), laid(x, [1] * 10 + [2] * 20), laid(y[4:], [3] * 8 + [4] * 8)
+    parts = [next(layout(blocks)) for blocks in ([*wide[:1], *bad], [*wide[1:], *narrow], [])]
+    once = functools.reduce(Layout.add, pickle.loads(pickle.dumps(parts)), Layout())  # noqa: S301
+    again = functools.reduce(Layout.add, parts[::-1], Layout())
+    for found in (once, again):
+        assert found.n == 30 + 4 + 8  # a block that cannot be clustered has no rows
+        assert found.fault == "the vector of picture picture 0000 holds NaN or infinity"
+        assert {width: first for width, (first, _) in found.widths.items()} == {2: "picture 0000", 3: "picture 0000"}
+        np.testing.assert_array_equal(found.widths[3][1], np.abs(x).max(axis=0))
+        np.testing.assert_array_equal(found.widths[2][1], np.abs(np.concatenate([y[:4], y[12:]])).max(axis=0))
 
 
 # --- the rows that a fit begins from ----------------------------------------------------------------------------------
@@ -153,13 +206,6 @@ def test_a_draw_keeps_no_more_than_twice_what_it_wants() -> None:
         Draw(20, 2**62).look(np.load(block.path), block, made)
         assert sum(len(number) for number, _, _ in made.parts) <= 40
     assert made.rows.shape == (20, 3)
-
-
-def test_the_largest_norm_around_the_origin() -> None:
-    x, origin = points(50, 4), np.float32([1, 2, 3, 4])
-    blocks = laid(x, [0] * 20 + [1] * 30)
-    (told,) = each(blocks, Norm(origin))
-    assert told.made.value == pytest.approx(np.linalg.norm(x - origin, axis=1).max())
 
 
 # --- iterations -------------------------------------------------------------------------------------------------------
@@ -258,7 +304,10 @@ def test_blocks_that_are_not_there_are_missing_and_the_others_counted() -> None:
     Path(blocks[0].path).unlink()
     Path(blocks[1].path).with_suffix(".other.npy").write_bytes(b"stranger")
     (told,) = each([*blocks, replace(blocks[1], n=7)], Step(held(centres(x[:2])), None, (), 0, 1, HOW))
-    assert told.missing == [0, 1]  # the last has another number of rows than it was laid with
+    assert [(block.number, block.n) for block in told.missing] == [
+        (0, 10),
+        (1, 7),
+    ]  # the last has another number of rows than it was laid with
     assert told.made.counts.sum() == 20
 
 
@@ -299,8 +348,9 @@ def test_the_summary_is_that_of_all_pairs(seed: int) -> None:
         scores = np.divide(other - own, other, out=np.zeros(len(x)), where=other > 0)
         for at in range(end - begin):
             mine = label == at
-            expected = [mine.sum(), scores[mine].sum(), own[mine].sum(), (own[mine] ** 2).sum()]
-            np.testing.assert_allclose(made.sums[begin + at], expected, rtol=2e-5, atol=1e-9)
+            assert made.sizes[begin + at] == mine.sum()
+            expected = [scores[mine].sum(), own[mine].sum(), (own[mine] ** 2).sum()]
+            np.testing.assert_allclose(rounded(made.sums[begin + at]), expected, rtol=2e-5, atol=1e-9)
             nearest = sorted((round(own[row], 4), f"picture {row:04d}") for row in np.flatnonzero(mine))[:3]
             assert made.image_id[made.cluster == begin + at].tolist() == [name for _, name in nearest]
 
@@ -308,20 +358,18 @@ def test_the_summary_is_that_of_all_pairs(seed: int) -> None:
 def summarised(blocks: list[Block], now: Centres, exemplars: int) -> kmeans.Summary:
     parts = []
     for block in blocks:  # in partitions of their own
-        (told,) = each([block], Summarise(held(now), exemplars, (2.0**-40,) * 3, HOW))
+        (told,) = each([block], Summarise(held(now), exemplars, HOW))
         parts.append(told)
-    whole = parts[-1]
-    for part in parts[:-1]:
-        whole.add(part)
-    return whole.made
+    return functools.reduce(lambda one, other: one.add(other), reversed(parts)).made
 
 
 def test_a_row_on_its_centroid_is_at_distance_zero_far_from_the_origin() -> None:
     x = (points(20, 16) * 1e-3 + 100).astype(np.float32)
     origin = x.mean(axis=0)  # around it no digits are lost
     made = summarised(laid(x, [0] * 20), centres(x, origin=origin), exemplars=1)
-    assert made.sums[:, 2].max() == 0.0
-    np.testing.assert_array_equal(made.sums[:, 1], 1.0)
+    silhouettes, distances, _ = rounded(made.sums).T
+    assert distances.max() == 0.0
+    np.testing.assert_array_equal(silhouettes, 1.0)
 
 
 def test_bf16_without_the_instructions_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
