@@ -30,6 +30,9 @@ RUNTIME = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Shortened, they are a setting in the environment of Python workers that those of RDDs lack: two daemons with all
+    # that they have loaded, and for each its own workers, where one does.
+    "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
     # A MERGE of ours has one source row a key by construction; a schema never changes behind tables.py.
     "spark.databricks.delta.schema.autoMerge.enabled": "false",
 }

@@ -622,7 +622,7 @@ _TABLES = (
     Table(
         "champions",
         "Which version of a model was live when. One row a model has no end: the champion.",
-        key=("model", "version"),
+        key=("model", "version", "mlflow_run_id"),
         kind="upsert",
         columns=(
             _required("model", "string", "The registered model."),

@@ -17,7 +17,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
-from scipy.stats import binomtest
+from scipy.stats import binomtest, hypergeom
 
 from profilelake import config
 from profilelake.behaviour import caption_lstm
@@ -43,11 +43,14 @@ class Baseline:
         caption_n: these captions.
         caption_baseline: share of the larger kind among them.
         caption_low, caption_high: 95 % Wilson interval of `caption_accuracy`.
+        caption_p_value: of its permutation test (`exact_p`), as if no two captions had a user in common.
         user_accuracy: LSTM: share of the users that the threshold was not learnt on who are on the side of it that
             their mean probability says; doc2vec: of all users in the cross-validation.
         n: these users.
         low, high: 95 % Wilson interval of `user_accuracy`.
         baseline: share of the larger side among them.
+        p_value: of the permutation test of `user_accuracy`: LSTM: exact (`exact_p`); doc2vec: the cross-validation's.
+        shuffles, shuffle_n: of doc2vec: what its p-value rests on (`crossval.Score`).
         threshold: of the LSTM: the mean probability from which on a user is positive.
         fold_accuracies: of doc2vec.
         notes: what a reader of the figures should know.
@@ -60,11 +63,15 @@ class Baseline:
     caption_baseline: float | None = None
     caption_low: float | None = None
     caption_high: float | None = None
+    caption_p_value: float | None = None
     user_accuracy: float | None = None
     n: int | None = None
     low: float | None = None
     high: float | None = None
     baseline: float | None = None
+    p_value: float | None = None
+    shuffles: int | None = None
+    shuffle_n: int | None = None
     threshold: float | None = None
     fold_accuracies: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
@@ -248,6 +255,7 @@ def _caption_classifier(between: DataFrame, rules: config.Selfie) -> tuple[Train
         caption_baseline=_majority(truth),
         caption_low=low,
         caption_high=high,
+        caption_p_value=exact_p(positive, truth),
         notes=(
             f"trained on {learns.sum():,} captions of {len(np.unique(sample.users[learns])):,} users between the "
             f"quarters, captions tested on {len(np.unique(sample.users[tests])):,} others",
@@ -293,7 +301,8 @@ def _user_classifier(users: pd.DataFrame, told: Baseline, rules: config.Selfie) 
         learns[side] = rows_drawn(ids[side], rules.threshold_share, rules.seed)
     tests = ~learns
     threshold = learnt_threshold(values[learns], positive[learns])
-    right, n = int(((values[tests] >= threshold) == positive[tests]).sum()), int(tests.sum())
+    called = values[tests] >= threshold
+    right, n = int((called == positive[tests]).sum()), int(tests.sum())
     low, high = _wilson(right, n)
     notes.append(f"threshold learnt on {learns.sum():,} users of the quarters")
     return replace(
@@ -303,9 +312,21 @@ def _user_classifier(users: pd.DataFrame, told: Baseline, rules: config.Selfie) 
         low=low,
         high=high,
         baseline=_majority(positive[tests]),
+        p_value=exact_p(called, positive[tests]),
         threshold=threshold,
         notes=tuple(notes),
     )
+
+
+def exact_p(called: npt.NDArray[np.bool_], positive: npt.NDArray[np.bool_]) -> float:
+    """The p-value of the permutation test of an accuracy on rows that nothing was learnt from: of all shuffles of the
+    labels, the share with which at least as many predictions are right. Exact: Fisher's test, one-sided.
+
+    Args:
+        called: (n,), what was predicted, n >= 1; positive: (n,), the labels.
+    """
+    hits = int((called & positive).sum())  # the more of these, the more are right on both sides
+    return float(hypergeom.sf(hits - 1, len(positive), int(positive.sum()), int(called.sum())))
 
 
 def learnt_threshold(values: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_]) -> float:
@@ -341,7 +362,7 @@ def _doc2vec(spark: SparkSession, sides: DataFrame, rules: config.Selfie) -> Bas
         return Baseline("doc2vec", reason=str(error), notes=sample.notes)
     vectors = pd.DataFrame(doc2vec_vectors(sample.words, rules)).groupby(sample.users).mean()
     cell = crossval.Cell("R1 doc2vec", vectors.loc[users].to_numpy(np.float64), labels, users)
-    (score,) = crossval.evaluate(spark, [cell], replace(plan_of(rules), shuffles=0))
+    (score,) = crossval.evaluate(spark, [cell], plan_of(rules))
     if score.reason is not None:
         return Baseline("doc2vec", notes=sample.notes, reason=score.reason)
     return Baseline(
@@ -351,6 +372,9 @@ def _doc2vec(spark: SparkSession, sides: DataFrame, rules: config.Selfie) -> Bas
         low=score.low,
         high=score.high,
         baseline=score.baseline,
+        p_value=score.p_value,
+        shuffles=score.shuffles,
+        shuffle_n=score.shuffle_n,
         fold_accuracies=score.fold_accuracies,
         notes=(*sample.notes, *score.notes),
     )

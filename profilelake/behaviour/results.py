@@ -94,54 +94,62 @@ def _of_figure(question: Question, features: str, score: Score | None) -> list[E
         row("imputed", float(score.imputed), n=score.n, note="values of features that were missing"),
     ]
     if score.p_value is not None:
-        rows.append(row("p_value", score.p_value, n=score.shuffle_n, note=f"{score.shuffles} shuffles of the labels"))
+        rows.append(row("p_value", score.p_value, n=score.shuffle_n, note=_shuffles(score.shuffles)))
     return rows
 
 
 def of_baselines(baselines: Iterable[Baseline]) -> list[EvaluationRow]:
     """Rows of the text baselines of R1 (5.2.1)."""
-    rows = []
-    for baseline in baselines:
-        lstm = baseline.name == "LSTM"
-        said = baseline.reason or "; ".join(baseline.notes) or None
-        split = TEST if lstm else CROSS_VALIDATION
+    return [row for baseline in baselines for row in _of_baseline(baseline)]
+
+
+def _of_baseline(baseline: Baseline) -> list[EvaluationRow]:
+    lstm = baseline.name == "LSTM"
+
+    def row(metric: str, value: float | None, **more: Any) -> EvaluationRow:
+        return EvaluationRow("5.2.1", "R1", baseline.name, TEST if lstm else CROSS_VALIDATION, metric, value, **more)
+
+    said = baseline.reason or "; ".join(baseline.notes) or None
+    rows = [
+        row(
+            "accuracy",
+            baseline.user_accuracy,
+            low=baseline.low,
+            high=baseline.high,
+            n=baseline.n,
+            baseline=baseline.baseline,
+            published=published.LSTM_USERS / 100 if lstm else None,
+            note=said if lstm else "; ".join(filter(None, [_DOC2VEC, said])),
+        )
+    ]
+    if lstm:
         rows.append(
-            EvaluationRow(
-                "5.2.1",
-                "R1",
-                baseline.name,
-                split,
-                "accuracy",
-                baseline.user_accuracy,
-                low=baseline.low,
-                high=baseline.high,
-                n=baseline.n,
-                baseline=baseline.baseline,
-                published=published.LSTM_USERS / 100 if lstm else None,
-                note=said if lstm else "; ".join(filter(None, [_DOC2VEC, said])),
+            row(
+                "caption_accuracy",
+                baseline.caption_accuracy,
+                low=baseline.caption_low,
+                high=baseline.caption_high,
+                n=baseline.caption_n,
+                baseline=baseline.caption_baseline,
+                published=published.LSTM_CAPTIONS / 100,
+                note=said,
             )
         )
-        if lstm:
-            rows.append(
-                EvaluationRow(
-                    "5.2.1",
-                    "R1",
-                    baseline.name,
-                    split,
-                    "caption_accuracy",
-                    baseline.caption_accuracy,
-                    low=baseline.caption_low,
-                    high=baseline.caption_high,
-                    n=baseline.caption_n,
-                    baseline=baseline.caption_baseline,
-                    published=published.LSTM_CAPTIONS / 100,
-                    note=said,
-                )
-            )
-        if baseline.threshold is not None:
-            rows.append(EvaluationRow("5.2.1", "R1", baseline.name, split, "threshold", baseline.threshold))
-        if baseline.fold_accuracies is not None and len(baseline.fold_accuracies) > 1:
-            spread = float(np.std(baseline.fold_accuracies, ddof=1))
-            folds = len(baseline.fold_accuracies)
-            rows.append(EvaluationRow("5.2.1", "R1", baseline.name, split, "fold_std", spread, n=folds))
+    if baseline.threshold is not None:
+        rows.append(row("threshold", baseline.threshold))
+    if baseline.fold_accuracies is not None and len(baseline.fold_accuracies) > 1:
+        folds = len(baseline.fold_accuracies)
+        rows.append(row("folds", float(folds), n=baseline.n))
+        rows.append(row("fold_std", float(np.std(baseline.fold_accuracies, ddof=1)), n=folds))
+    if baseline.p_value is not None:
+        of_all = "all shuffles of the labels of who was tested"
+        shuffles = of_all if baseline.shuffles is None else _shuffles(baseline.shuffles)
+        rows.append(row("p_value", baseline.p_value, n=baseline.shuffle_n or baseline.n, note=shuffles))
+    if baseline.caption_p_value is not None:
+        independent = "all shuffles of the labels of captions, as if no two had a user in common"
+        rows.append(row("caption_p_value", baseline.caption_p_value, n=baseline.caption_n, note=independent))
     return rows
+
+
+def _shuffles(n: int) -> str:
+    return f"{n} shuffles of the labels"

@@ -215,7 +215,8 @@ def _seeds(sample: Vectors, n: int, ks: Sequence[int], settings: Settings, start
         if centroids.shape != (k, len(origin)):
             raise ValueError(f"the start of k = {k} has the shape {centroids.shape}, not {(k, len(origin))}")
     wanted = sorted({k for k in ks if k not in start})
-    distinct, drawn = len(np.unique(sample, axis=0)), sample[:0]
+    # by their bytes, which takes a tenth of a sort; -0.0 is 0.0
+    distinct, drawn = len({row.tobytes() for row in sample + np.float32(0)}), sample[:0]
     if wanted:
         # of doubles, which is how scikit-learn reckons: it would convert all of the sample for every seed
         around = np.subtract(sample, origin, dtype=np.float64)
@@ -255,10 +256,9 @@ class _Laid:
         self.n, self.width = n, 0
         self.largest, self.origin = np.zeros(0, np.float32), np.zeros(0, np.float32)
         self._source, self._precision = source, precision
-        self._folder = secrets.token_hex(8)
         self._context = source.sparkSession.sparkContext
         self._sent: list[Any] = []
-        self._kept: list[RDD[Block]] = []
+        self._kept: list[tuple[str, DataFrame, RDD[Block]]] = []
 
     def lay(self) -> None:
         """Lay all of them.
@@ -276,10 +276,12 @@ class _Laid:
         self.width, self.largest = wide, widths[wide][1]
 
     def _lay(self, source: DataFrame, wanted: int) -> tuple[RDD[Block], dict[int, tuple[str, Vectors]]]:
-        lay = functools.partial(udf.lay, folder=self._folder, precision=self._precision)
-        rows = source.mapInArrow(lay, udf.LAID_DDL)
-        blocks = rows.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)
-        self._kept.append(blocks)
+        folder = secrets.token_hex(8)  # its own: Spark takes a frame that equals a kept one for that one
+        lay = functools.partial(udf.lay, folder=folder, precision=self._precision)
+        rows = source.mapInArrow(lay, udf.LAID_DDL).persist(StorageLevel.MEMORY_AND_DISK)
+        blocks = rows.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)  # which a pass reads faster than a frame
+        self._kept.append((folder, rows, blocks))
+        rows.count()  # or what reads the blocks would run beside what lays them: two Python workers a task
         found = _reduced(blocks.mapPartitions(udf.layout), udf.Layout.add)
         if found.fault:
             raise ProfilelakeError(f"these vectors cannot be clustered: {found.fault}")
@@ -320,10 +322,11 @@ class _Laid:
 
     def close(self) -> None:
         """Remove all that lies on executors; where that fails it goes with the session."""
-        for blocks in self._kept:
+        for folder, rows, blocks in self._kept:
             try:
-                blocks.mapPartitions(functools.partial(udf.forget, folder=self._folder)).count()
+                blocks.mapPartitions(functools.partial(udf.forget, folder=folder)).count()
                 blocks.unpersist()
+                rows.unpersist()
             except Exception as error:  # noqa: BLE001  what ended the fit must be heard, not this
                 log.debug("blocks could not be removed: %s", error)
         for sent in list(self._sent):

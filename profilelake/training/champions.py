@@ -50,14 +50,21 @@ def current(lake: Lake, prefix: str) -> dict[str, Champion]:
 
 
 def crown(lake: Lake, crowned: Sequence[Crowned], now: datetime) -> WriteResult:
-    """Write that these versions are live from now on, and that those before them no longer are, in one commit."""
+    """Write that these versions are live from now on, and that those before them no longer are, in one commit.
+
+    A version is known by the run that made it, too: a registry that was set up anew numbers its versions from 1 again.
+    """
     if not crowned:
         return WriteResult()
-    fresh = {(one.version.model, one.version.version) for one in crowned}
+    fresh = {(one.version.model, one.version.version, one.version.run_id) for one in crowned}
     held = lake.read("champions").where(
         F.col("until").isNull() & F.col("model").isin([one.version.model for one in crowned])
     )
-    ended = [row.asDict() | {"until": now} for row in held.collect() if (row["model"], row["version"]) not in fresh]
+    ended = [
+        row.asDict() | {"until": now}
+        for row in held.collect()
+        if (row["model"], row["version"], row["mlflow_run_id"]) not in fresh
+    ]
     begun: list[dict[str, Any]] = [
         {
             "model": one.version.model,

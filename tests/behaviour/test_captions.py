@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 import os
 import random
 import re
@@ -19,7 +21,8 @@ from pyspark.sql import SparkSession
 
 from profilelake import config as configuration
 from profilelake.behaviour import caption_lstm, captions
-from profilelake.behaviour.captions import Baseline
+from profilelake.behaviour.captions import Baseline, exact_p
+from profilelake.behaviour.results import of_baselines
 from profilelake.config import Selfie
 from udfs.caption_scores import load, probabilities
 from udfs.words import words
@@ -31,7 +34,8 @@ RANKED = "user_id string, value double, label int"
 
 
 def rules(**changed: Any) -> Selfie:
-    small = {"vocabulary": 50, "lstm_width": 8, "lstm_epochs": 15, "doc2vec_width": 8, "doc2vec_epochs": 20, **changed}
+    small = {"vocabulary": 50, "lstm_width": 8, "lstm_epochs": 15, "doc2vec_width": 8, "doc2vec_epochs": 20}
+    small |= {"shuffles": 20, **changed}
     return configuration.load(arguments=[f"selfie.{key}={value}" for key, value in small.items()]).selfie
 
 
@@ -130,13 +134,21 @@ def test_captions_that_tell_selfies_tell_selfie_addicts(planted: tuple[Baseline,
     assert lstm.threshold is not None
     assert 0 < lstm.threshold < 1
     assert lstm.fold_accuracies is None
+    assert lstm.p_value is not None
+    assert lstm.caption_p_value is not None
+    assert 1 / math.comb(12, 6) <= lstm.p_value < 0.05  # six of twelve are positive
+    assert lstm.caption_p_value < 1e-4
+    assert (lstm.shuffles, lstm.shuffle_n) == (None, None)
 
     assert (doc2vec.name, doc2vec.reason, doc2vec.n, doc2vec.baseline) == ("doc2vec", None, 40, 0.5)
     assert doc2vec.user_accuracy is not None
     assert 0.5 < doc2vec.user_accuracy <= 1
     assert doc2vec.fold_accuracies is not None
     assert len(doc2vec.fold_accuracies) == 10
+    assert (doc2vec.shuffles, doc2vec.shuffle_n) == (20, 40)
+    assert doc2vec.p_value in [as_good / 21 for as_good in range(1, 22)]
     assert (doc2vec.caption_accuracy, doc2vec.caption_n, doc2vec.threshold) == (None, None, None)
+    assert doc2vec.caption_p_value is None
 
 
 def test_no_user_is_trained_and_tested_on(planted: tuple[Baseline, Baseline, Seen]) -> None:
@@ -174,7 +186,9 @@ def test_captions_that_tell_nothing_do_as_chance_does(spark: SparkSession) -> No
     lstm, doc2vec = measured(spark, of)
     assert lstm.caption_low is not None
     assert lstm.caption_low < 0.5 < lstm.caption_high  # type: ignore[operator]
+    assert lstm.caption_p_value > 0.05  # type: ignore[operator]
     for baseline in (lstm, doc2vec):
+        assert baseline.p_value > 0.05  # type: ignore[operator]
         assert baseline.low is not None
         assert baseline.low < 0.5 < baseline.high  # type: ignore[operator]
 
@@ -215,6 +229,30 @@ def test_too_little_is_a_reason_and_no_figure(
     assert (found[1].user_accuracy is None) == doc2vec_too
 
 
+def test_rows_of_evaluations_have_all_that_was_found(planted: tuple[Baseline, Baseline, Seen]) -> None:
+    lstm, doc2vec, _ = planted
+    rows = {(row.variant, row.metric): row for row in of_baselines([lstm, doc2vec])}
+    assert {row.artefact for row in rows.values()} == {"5.2.1"}
+    assert {(name, metric): (row.value, row.n) for (name, metric), row in rows.items()} == {
+        ("LSTM", "accuracy"): (lstm.user_accuracy, 12),
+        ("LSTM", "p_value"): (lstm.p_value, 12),
+        ("LSTM", "threshold"): (lstm.threshold, None),
+        ("LSTM", "caption_accuracy"): (lstm.caption_accuracy, 72),
+        ("LSTM", "caption_p_value"): (lstm.caption_p_value, 72),
+        ("doc2vec", "accuracy"): (doc2vec.user_accuracy, 40),
+        ("doc2vec", "folds"): (10, 40),
+        ("doc2vec", "fold_std"): (pytest.approx(np.std(doc2vec.fold_accuracies, ddof=1)), 10),
+        ("doc2vec", "p_value"): (doc2vec.p_value, 40),
+    }
+    assert rows["doc2vec", "p_value"].note == "20 shuffles of the labels"
+    without = of_baselines([Baseline("LSTM", reason="why"), Baseline("doc2vec", reason="why")])
+    assert [(row.metric, row.value, row.note) for row in without] == [
+        ("accuracy", None, "why"),
+        ("caption_accuracy", None, "why"),
+        ("accuracy", None, "the paper: below 0.55; why"),
+    ]
+
+
 # --- their parts ------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +263,16 @@ def test_captions_of_one_kind_train_nothing(spark: SparkSession) -> None:
     assert "not of both kinds" in str(lstm.reason)
     assert set(figures(lstm).values()) == {None}
     assert doc2vec.user_accuracy is not None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_exact_p_value_is_the_share_of_all_shuffles(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 8))
+    called, positive = rng.random((2, n)) < rng.random()
+    right = (called == positive).sum()
+    as_good = [(called == np.array(labels)).sum() >= right for labels in itertools.permutations(positive)]
+    assert exact_p(called, positive) == pytest.approx(np.mean(as_good))
 
 
 def test_a_users_mean_is_over_all_captions_with_a_word(spark: SparkSession) -> None:

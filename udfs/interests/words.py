@@ -11,13 +11,15 @@ _PLURALS = (
     ("s", ""), ("ses", "s"), ("xes", "x"), ("zes", "z"), ("ches", "ch"), ("shes", "sh"), ("men", "man"), ("ies", "y"),
 )  # fmt: skip
 
-_SPACES = re.compile(r"[\s_\-‐‑‒–—―+/\\,;:|·•]+")
-_SILENT = re.compile(r"['’‘`´.\"“”«»!?()\[\]{}*#@&]+")
+# Arrows, symbols and emoji part words as a space does: people set them right behind one.
+_SIGNS = r"\u2190-\u2bff\U0001f000-\U0001faff"
+_SPACES = re.compile(rf"[\s_\-‐‑‒–—―+/\\,;:|·•{_SIGNS}]+")
+_SILENT = re.compile(r"['’‘`´.\"“”«»!?()\[\]{}*#@&\u200d\ufe0f]+")  # the last two join and colour emoji
 
 
 def fold(text: str) -> str:
-    """The text as the lexicon spells it: NFC, case folded, hyphens and underscores as spaces, without apostrophes,
-    full stops and other signs. A leading `#` of a hashtag goes, too."""
+    """The text as the lexicon spells it: NFC, case folded, hyphens, underscores and emoji as spaces, without
+    apostrophes, full stops and other signs. A leading `#` of a hashtag goes, too."""
     text = unicodedata.normalize("NFC", text).casefold()
     return _SPACES.sub(" ", _SILENT.sub("", text)).strip()
 
