@@ -50,6 +50,8 @@ _COLUMNS = 128
 # A squared distance below this share of |x|^2 has lost digits in the product, and is taken from the difference.
 _CANCELLED = 1e-3
 _AT_ONCE = 512  # rows whose distances are computed anew at a time
+# Scores that are held at a time, and rows at least that they are of: a product of fewer is slower.
+_SCORES, _SCORED = 2**22, 256
 # float32 numbers of a cache line. Where rows of a product don't begin at one, MKL takes 1.5 times as long.
 _LINE = 16
 
@@ -440,25 +442,28 @@ class Arithmetic:
 
 def labels_of(around: Vectors, centres: Centres, how: Arithmetic) -> Labels:
     """The nearest centroid for every k, the lowest number on ties, of rows around the origin: (ks, rows)."""
-    scores = _scores(around, centres, how)
     found = np.empty((len(centres.ks), len(around)), np.int32)
-    for at, (begin, end) in enumerate(centres.bounds):
-        found[at] = scores[:, begin:end].argmin(axis=1)
+    for rows, scores in _scores(around, centres, how):
+        for at, (begin, end) in enumerate(centres.bounds):
+            found[at, rows] = scores[:, begin:end].argmin(axis=1)
     return found
 
 
-def _scores(x: Vectors, centres: Centres, how: Arithmetic) -> Vectors:
+def _scores(x: Vectors, centres: Centres, how: Arithmetic) -> Iterator[tuple[slice, Vectors]]:
     """|c|^2 - 2 x.c: the squared distance but for |x|^2, which is the same for all centroids of a row. (rows,
-    centroids) float32, in one matrix product."""
+    centroids) float32, some rows after the others, of all ks in one matrix product."""
     import torch
 
     if how.precision == "bf16" and not _has_bf16():
         raise NoBf16Error(_NO_BF16)
     torch.set_num_threads(threads(how.threads))
     torch.backends.mkldnn.matmul.fp32_precision = "bf16" if how.precision == "bf16" else "ieee"  # type: ignore[attr-defined]
-    factors, norms = centres.terms
-    scores = (torch.from_numpy(x) @ torch.from_numpy(factors).T).add_(torch.from_numpy(norms))
-    return np.asarray(scores.numpy()[:, : len(centres.centroids)])
+    factors, norms = (torch.from_numpy(of) for of in centres.terms)
+    at_once = max(_SCORED, _SCORES // len(norms))
+    for begin in range(0, len(x), at_once):
+        rows = slice(begin, begin + at_once)
+        scores = (torch.from_numpy(x[rows]) @ factors.T).add_(norms)
+        yield rows, scores.numpy()[:, : len(centres.centroids)]
 
 
 # --- one Lloyd iteration ----------------------------------------------------------------------------------------------
@@ -485,7 +490,8 @@ class Moved:
     def __getstate__(self) -> tuple[Any, ...]:
         """Without the sums of clusters that nothing joined or left: towards the end that is most of them."""
         touched = np.flatnonzero(self.sums.any(axis=1))
-        return self.sums.shape, touched, self.sums[touched], self.counts, self.changed
+        rows = self.sums if len(touched) == len(self.sums) else self.sums[touched]
+        return self.sums.shape, touched, rows, self.counts, self.changed
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         shape, touched, rows, self.counts, self.changed = state
@@ -668,13 +674,16 @@ class Summarise:
         """See `Work`."""
         centres: Centres = self.now.value
         around, ids = x - centres.origin, _ids(block)
-        scores = _scores(around, centres, self.how)
         squares = np.einsum("ij,ij->i", around, around, dtype=np.float64)
+        labels = np.empty((len(centres.ks), len(x)), np.int64)
+        owns, others = np.empty(labels.shape), np.empty(labels.shape)
+        for rows, scores in _scores(around, centres, self.how):
+            for at, (begin, end) in enumerate(centres.bounds):
+                found = two_nearest(around[rows], squares[rows], centres.centroids[begin:end], scores[:, begin:end])
+                labels[at, rows], owns[at, rows], others[at, rows] = found
         sums = np.zeros(into.sums.shape)
         clusters, distances, names = [into.cluster], [into.distance], [into.image_id]
-        for begin, end in centres.bounds:
-            own_centres = centres.centroids[begin:end]
-            label, own, other = two_nearest(around, squares, own_centres, scores[:, begin:end])
+        for (begin, end), label, own, other in zip(centres.bounds, labels, owns, others, strict=True):
             into.sizes[begin:end] += np.bincount(label, minlength=end - begin)
             for column, value in enumerate((silhouettes(own, other), own, own**2)):
                 sums[begin:end, column] = np.bincount(label, value, minlength=end - begin)

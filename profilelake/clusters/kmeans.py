@@ -258,7 +258,7 @@ class _Laid:
         self._source, self._precision = source, precision
         self._context = source.sparkSession.sparkContext
         self._sent: list[Any] = []
-        self._kept: list[tuple[str, DataFrame, RDD[Block]]] = []
+        self._kept: list[tuple[str, DataFrame]] = []
 
     def lay(self) -> None:
         """Lay all of them.
@@ -279,9 +279,9 @@ class _Laid:
         folder = secrets.token_hex(8)  # its own: Spark takes a frame that equals a kept one for that one
         lay = functools.partial(udf.lay, folder=folder, precision=self._precision)
         rows = source.mapInArrow(lay, udf.LAID_DDL).persist(StorageLevel.MEMORY_AND_DISK)
-        blocks = rows.rdd.map(_block).persist(StorageLevel.MEMORY_AND_DISK)  # which a pass reads faster than a frame
-        self._kept.append((folder, rows, blocks))
-        rows.count()  # or what reads the blocks would run beside what lays them: two Python workers a task
+        self._kept.append((folder, rows))
+        rows.count()  # first: what reads the blocks would run beside what lays them, two Python workers a task
+        blocks = rows.rdd.map(_block)
         found = _reduced(blocks.mapPartitions(udf.layout), udf.Layout.add)
         if found.fault:
             raise ProfilelakeError(f"these vectors cannot be clustered: {found.fault}")
@@ -322,10 +322,9 @@ class _Laid:
 
     def close(self) -> None:
         """Remove all that lies on executors; where that fails it goes with the session."""
-        for folder, rows, blocks in self._kept:
+        for folder, rows in self._kept:
             try:
-                blocks.mapPartitions(functools.partial(udf.forget, folder=folder)).count()
-                blocks.unpersist()
+                rows.rdd.mapPartitions(functools.partial(udf.forget, folder=folder)).count()
                 rows.unpersist()
             except Exception as error:  # noqa: BLE001  what ended the fit must be heard, not this
                 log.debug("blocks could not be removed: %s", error)

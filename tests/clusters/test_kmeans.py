@@ -223,7 +223,7 @@ def test_nothing_stays_when_a_fit_fails(
         fit(frame(spark, x), [3], replace(SETTINGS, seed_rows=5))
     assert not list(local_files.iterdir())
     assert not laid[0]._sent
-    assert not any(rows.is_cached or blocks.is_cached for _, rows, blocks in laid[0]._kept)
+    assert not any(rows.is_cached for _, rows in laid[0]._kept)
 
 
 def test_a_lake_that_changes_meanwhile_is_an_error(

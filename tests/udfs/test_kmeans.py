@@ -355,6 +355,21 @@ def test_the_summary_is_that_of_all_pairs(seed: int) -> None:
             assert made.image_id[made.cluster == begin + at].tolist() == [name for _, name in nearest]
 
 
+def test_scores_of_a_few_rows_at_a_time_tell_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = points(60, 5)
+    blocks = laid(x, [0] * 25 + [1] * 35)
+    now = centres(x[:3], x[:7])
+    labels, summary = kmeans.labels_of(x, now, HOW), summarised(blocks, now, exemplars=2)
+    monkeypatch.setattr(kmeans, "_SCORES", 1)
+    monkeypatch.setattr(kmeans, "_SCORED", 8)
+    assert [len(scores) for _, scores in kmeans._scores(x, now, HOW)] == [8] * 7 + [4]
+    np.testing.assert_array_equal(kmeans.labels_of(x, now, HOW), labels)
+    again = summarised(blocks, now, exemplars=2)
+    np.testing.assert_array_equal(again.sizes, summary.sizes)
+    np.testing.assert_allclose(rounded(again.sums), rounded(summary.sums), rtol=1e-5)
+    np.testing.assert_array_equal(again.image_id, summary.image_id)
+
+
 def summarised(blocks: list[Block], now: Centres, exemplars: int) -> kmeans.Summary:
     parts = []
     for block in blocks:  # in partitions of their own
