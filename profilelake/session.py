@@ -30,8 +30,8 @@ RUNTIME = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # Shortened, they are a setting in the environment of Python workers that those of RDDs lack: two daemons with all
-    # that they have loaded, and for each its own workers, where one does.
+    # Shortened tracebacks are an environment variable of SQL's Python workers that RDDs' lack: Spark would keep two
+    # daemons with all that they have loaded, each with workers of its own.
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
     # A MERGE of ours has one source row a key by construction; a schema never changes behind tables.py.
     "spark.databricks.delta.schema.autoMerge.enabled": "false",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
@@ -66,6 +68,15 @@ def test_a_session_that_was_found_is_left_running(spark: SparkSession, lake_conf
         work()
     assert found[0].sparkContext is spark.sparkContext
     assert spark.range(3).count() == 3
+
+
+def test_rdds_and_frames_share_a_daemon_of_python_workers(spark: SparkSession) -> None:
+    def parent(_: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pydict({"pid": [os.getppid()]})
+
+    of_frames = spark.range(1).mapInArrow(parent, "pid bigint").collect()
+    of_rdds = spark.sparkContext.parallelize([0], 1).map(lambda _: os.getppid()).collect()
+    assert {row["pid"] for row in of_frames} == {*of_rdds}
 
 
 def test_our_own_packages_are_recognised() -> None:

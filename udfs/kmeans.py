@@ -42,7 +42,7 @@ LARGEST = 1e15
 _NO_BF16 = "a processor among the executors does not compute in bf16: set clusters.precision=fp32"
 # Digits of a double; a sum of whole multiples of a power of two below this many of them is exact.
 _DIGITS = 52
-# The last binary digit of the smallest double, with room for the 53 of one that is whole.
+# `whole` counts in units of 2**-_SMALLEST: the smallest double is 2**-1074, and 53 digits of it are made whole.
 _SMALLEST = 1074 + 53
 # Numbers of a row that are summed at a time: what is read again and again stays near the processor, three times as
 # fast.
@@ -50,7 +50,7 @@ _COLUMNS = 128
 # A squared distance below this share of |x|^2 has lost digits in the product, and is taken from the difference.
 _CANCELLED = 1e-3
 _AT_ONCE = 512  # rows whose distances are computed anew at a time
-# Scores that are held at a time, and rows at least that they are of: a product of fewer is slower.
+# Scores of a product, of which two are held at a time, and rows that it is of at least: one of fewer is slower.
 _SCORES, _SCORED = 2**22, 256
 # float32 numbers of a cache line. Where rows of a product don't begin at one, MKL takes 1.5 times as long.
 _LINE = 16
@@ -288,15 +288,15 @@ class Work(Protocol[P]):
 
 @dataclass
 class Told(Generic[P]):
-    """What a pass tells of some blocks. missing: those that do not lie where it ran."""
+    """What a pass tells of some blocks. missing: of those that do not lie where it ran the number, and their rows."""
 
     made: P
-    missing: list[Block] = field(default_factory=list)
+    missing: dict[int, int] = field(default_factory=dict)
 
     def add(self, other: Told[P]) -> Told[P]:
         """This and the other."""
         self.made.add(other.made)
-        self.missing += other.missing
+        self.missing |= other.missing
         return self
 
 
@@ -308,7 +308,7 @@ def each(blocks: Iterable[Block], work: Work[P]) -> Iterator[Told[P]]:
         told = told or Told(work.start())
         x = _load(block.path, block.n)
         if x is None or not _ids_path(block.path).exists():
-            told.missing.append(block)
+            told.missing[block.number] = block.n
         else:
             work.look(x, block, told.made)
     if told is not None:

@@ -114,13 +114,13 @@ def fit(
       memory. Executors need that much for their share of the rows to be read from memory in every pass.
     - a pass: 2 n d K operations in matrix products, shared by p (bf16 has two to four times the speed of float32), n K
       comparisons, additions for the rows that changed their cluster. Broadcast: 4 K d bytes. Back: at most 8 K d bytes
-      a task, added up by executors where there are many.
+      a task (512 K where d is below 64), added up by executors where there are many.
     - passes: one that reads the rows once, for the start; max_iterations at most; and one, in float32, for all that a
       `Fit` tells.
-    - memory of a task: K (44 d + 4 x 4096) + 16 d x 4096 bytes, within `settings.memory`, and before that three times
-      its share of the sample, which has 4 d seed_rows bytes; of the driver: 32 K d bytes, four results of 8 K d, which
-      are kept below 512 MiB, and the sample in doubles. The ks are cut into groups that keep to both, each of which has
-      passes of its own. Neither depends on n.
+    - memory of a task: K (44 d + 2048) + 256 KiB for each k + 16 d x 4096 bytes + 32 MiB, within `settings.memory`, and
+      before that three times its share of the sample, which has 4 d seed_rows bytes; of the driver: four such results,
+      which are kept below 512 MiB, and the sample in doubles. The ks are cut into groups that keep to both, each of
+      which has passes of its own. Neither depends on n.
 
     The same vectors, settings and start give the same fits to the last bit, whatever the partitions and executors, and
     whichever of them are lost on the way, on processors of one kind: blocks depend on the image_ids alone, sums are
@@ -148,9 +148,8 @@ def fit(
         raise ProfilelakeError("there is no vector to cluster")
     precision = settings.settled_precision
     with _laid(vectors, n, settings.seed, precision, partitions) as laid:
-        groups = _groups(
-            sorted({*ks}), laid.width, settings.memory
-        )  # before anything is drawn for a k that is too large
+        # before anything is drawn for a k that is too large
+        groups = _groups(sorted({*ks}), laid.width, settings.memory)
         seeds = _seeds(_sample(laid, settings), n, ks, settings, start or {})
         laid.origin = seeds.origin
         found = {k: _unfitted(k, reason) for k, reason in seeds.refused.items()}
@@ -179,18 +178,20 @@ def _centres(of: Mapping[int, Doubles], origin: Vectors) -> Centres:
 
 
 def _groups(ks: Sequence[int], width: int, memory: int) -> list[list[int]]:
-    """The ks in groups whose tasks keep to the memory."""
-    a_cluster, rows = 44 * width + 4 * _ROWS, 16 * width * _ROWS
-    most = min((memory - rows) // a_cluster, _RESULT_BYTES // (_FEW_RESULTS * 8 * width))
+    """The ks in groups whose tasks keep to the memory, and whose results to what the driver takes."""
+    most = _RESULT_BYTES // (_FEW_RESULTS * 8 * max(width, 64))
+
+    def needed(group: Sequence[int]) -> int:
+        return sum(group) * (44 * width + 2048) + len(group) * 64 * _ROWS + 16 * width * _ROWS + 2**25
+
     groups: list[list[int]] = []
     for k in ks:
-        if k > most:
-            needed = math.ceil((k * a_cluster + rows) / 2**20)
+        if k > most or needed([k]) > memory:
             raise ConfigError(
-                f"k = {k} with vectors of {width} numbers needs {needed} MiB a task, and clusters.memory allows "
-                f"{memory // 2**20}: raise it, or take a smaller k (above {_RESULT_BYTES // (32 * width):,} none fits)"
+                f"k = {k} with vectors of {width} numbers needs {math.ceil(needed([k]) / 2**20)} MiB a task, and "
+                f"clusters.memory allows {memory // 2**20}: raise it, or take a smaller k (above {most:,} none fits)"
             )
-        if not groups or sum(groups[-1]) + k > most:
+        if not groups or sum(groups[-1]) + k > most or needed([*groups[-1], k]) > memory:
             groups.append([])
         groups[-1].append(k)
     return groups
@@ -276,13 +277,14 @@ class _Laid:
         self.width, self.largest = wide, widths[wide][1]
 
     def _lay(self, source: DataFrame, wanted: int) -> tuple[RDD[Block], dict[int, tuple[str, Vectors]]]:
-        folder = secrets.token_hex(8)  # its own: Spark takes a frame that equals a kept one for that one
+        # its own, so that no two layings have one plan: Spark would answer the second from what is kept of the first
+        folder = secrets.token_hex(8)
         lay = functools.partial(udf.lay, folder=folder, precision=self._precision)
         rows = source.mapInArrow(lay, udf.LAID_DDL).persist(StorageLevel.MEMORY_AND_DISK)
         self._kept.append((folder, rows))
         rows.count()  # first: what reads the blocks would run beside what lays them, two Python workers a task
         blocks = rows.rdd.map(_block)
-        found = _reduced(blocks.mapPartitions(udf.layout), udf.Layout.add)
+        found = _reduced(blocks.mapPartitions(udf.layout), udf.Layout.add, udf.Layout())
         if found.fault:
             raise ProfilelakeError(f"these vectors cannot be clustered: {found.fault}")
         if found.n != wanted:
@@ -306,11 +308,11 @@ class _Laid:
             told = told.add(self._again(told.missing, work))
         return told.made
 
-    def _again(self, lost: list[Block], work: Work[P]) -> Told[P]:
+    def _again(self, lost: dict[int, int], work: Work[P]) -> Told[P]:
         """Lay blocks anew that are not where they were: their executor is gone, or the task ran elsewhere."""
         log.warning("%d of the blocks of vectors are gone from executors: they are laid again", len(lost))
-        missing = sorted(block.number for block in lost)
-        anew, _ = self._lay(self._source.where(F.col("block").isin(missing)), sum(block.n for block in lost))
+        missing = sorted(lost)
+        anew, _ = self._lay(self._source.where(F.col("block").isin(missing)), sum(lost.values()))
         told = _told(anew, work)
         if told.missing:
             raise ProfilelakeError(
@@ -325,9 +327,9 @@ class _Laid:
         for folder, rows in self._kept:
             try:
                 rows.rdd.mapPartitions(functools.partial(udf.forget, folder=folder)).count()
-                rows.unpersist()
             except Exception as error:  # noqa: BLE001  what ended the fit must be heard, not this
                 log.debug("blocks could not be removed: %s", error)
+            rows.unpersist()
         for sent in list(self._sent):
             self.forget(sent)
 
@@ -336,16 +338,16 @@ def _told(blocks: RDD[Block], work: Work[P]) -> Told[P]:
     return _reduced(blocks.mapPartitions(functools.partial(udf.each, work=work)), Told.add)
 
 
-def _reduced(parts: RDD[T], add: Callable[[T, T], T]) -> T:
-    """The sum of what each partition has, which is one at most."""
+def _reduced(parts: RDD[T], add: Callable[[T, T], T], *nothing: T) -> T:
+    """The sum of what each partition has, which is one at most; `nothing` where none has any."""
     n = parts.getNumPartitions()
     if n > _FEW_RESULTS:
         return parts.treeReduce(add, depth=math.ceil(math.log2(n)))  # four are left for the driver
-    return functools.reduce(add, parts.collect())  # one a partition
+    return functools.reduce(add, parts.collect(), *nothing)  # one a partition
 
 
 def _block(row: Any) -> Block:
-    return Block(*row)
+    return Block(**row.asDict() | {"largest": bytes(row["largest"])})
 
 
 def _is_other(block: Block, numbers: frozenset[int]) -> bool:

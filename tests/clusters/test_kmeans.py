@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -169,10 +170,10 @@ class Spoiler:
                 self.removed += 1
 
 
-def _then(first: Callable[..., None], after: Callable[[], None]) -> Callable[..., None]:
+def _then(first: Callable[..., None], after: Callable[..., None]) -> Callable[..., None]:
     def both(*given: object) -> None:
         first(*given)
-        after()
+        after(*given)
 
     return both
 
@@ -194,7 +195,9 @@ def test_what_is_lost_on_the_way_is_made_again(
     settings = replace(SETTINGS, max_iterations=4)
     expected = fit(table, [4, 9], settings, partitions=3)
     spoiler = Spoiler(local_files, (2, expected[-1].iterations), pattern)
-    monkeypatch.setattr(kmeans._Laid, "lay", _then(kmeans._Laid.lay, spoiler.spoil))  # before the first pass too
+    monkeypatch.setattr(
+        kmeans._Laid, "lay", _then(kmeans._Laid.lay, lambda _: spoiler.spoil())
+    )  # before the first pass too
     same(fit(table, [4, 9], settings, partitions=3, on_pass=spoiler), expected)
     assert spoiler.removed
 
@@ -224,6 +227,32 @@ def test_nothing_stays_when_a_fit_fails(
     assert not list(local_files.iterdir())
     assert not laid[0]._sent
     assert not any(rows.is_cached for _, rows in laid[0]._kept)
+
+
+def test_blocks_that_cannot_be_removed_are_kept_no_longer(
+    spark: SparkSession, local_files: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid: list[kmeans._Laid] = []
+    monkeypatch.setattr(kmeans._Laid, "lay", _then(laid.append, kmeans._Laid.lay))
+    monkeypatch.setattr(kmeans.udf, "forget", _failing)
+    (found,) = fit(frame(spark, points(100, 3)), [3], SETTINGS)
+    assert found.reason is None
+    assert list(local_files.glob("**/*.npy"))
+    assert not any(rows.is_cached for _, rows in laid[0]._kept)
+    shutil.rmtree(local_files)
+
+
+def _failing(blocks: object, folder: str) -> None:
+    raise OSError(f"{folder} lies on a disk that is gone")
+
+
+def test_rows_that_vanish_before_they_are_laid_are_an_error(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = frame(spark, np.zeros((0, 3)))
+    monkeypatch.setattr(type(table), "count", lambda self: 5)
+    with pytest.raises(ProfilelakeError, match="changed while they were read: 5 rows first, then 0"):
+        fit(table, [2], SETTINGS)
 
 
 def test_a_lake_that_changes_meanwhile_is_an_error(
@@ -277,15 +306,39 @@ def test_a_k_leaves_when_few_rows_change(spark: SparkSession) -> None:
 def test_groups_that_keep_to_the_memory_have_the_same_clusters(spark: SparkSession) -> None:
     table = frame(spark, points(300, 6))
     ks = [2, 3, 4, 5, 6]
-    tight = 16 * 6 * 4096 + 9 * (44 * 6 + 4 * 4096)  # nine clusters at a time
-    assert kmeans._groups(ks, 6, tight) == [[2, 3, 4], [5], [6]]
+    tight = taken([2, 3, 4], 6)
+    assert kmeans._groups(ks, 6, tight) == [[2, 3, 4], [5, 6]]
+    assert kmeans._groups(ks, 6, tight - 1) == [[2, 3], [4, 5], [6]]
     cut, whole = fit(table, ks, replace(SETTINGS, memory=tight)), fit(table, ks, SETTINGS)
     for one, other in zip(cut, whole, strict=True):
         np.testing.assert_allclose(one.centroids, other.centroids, atol=1e-5)
         assert one.sizes.tolist() == other.sizes.tolist()
         assert one.silhouette == pytest.approx(other.silhouette)
-    with pytest.raises(ConfigError, match=r"k = 6 .* 6 numbers needs 1 MiB a task.*clusters\.memory"):
-        fit(table, ks, replace(SETTINGS, memory=16 * 6 * 4096 + 5 * (44 * 6 + 4 * 4096)))
+    with pytest.raises(ConfigError, match=r"k = 6 .* 6 numbers needs 33 MiB a task.*clusters\.memory"):
+        fit(table, ks, replace(SETTINGS, memory=taken([5], 6)))
+
+
+def taken(ks: Sequence[int], width: int) -> int:
+    """Bytes of a task, as docs/categories.md has them."""
+    return sum(ks) * (44 * width + 2048) + len(ks) * 2**18 + 65_536 * width + 2**25
+
+
+def test_results_that_the_driver_takes_bound_a_group_too() -> None:
+    for width, most in ((1280, 2**29 // (4 * 8 * 1280)), (6, 2**29 // (4 * 512))):
+        assert kmeans._groups([most - 1, 1, 2], width, 2**50) == [[most - 1, 1], [2]]
+        with pytest.raises(ConfigError, match=f"above {most:,} none fits"):
+            kmeans._groups([most + 1], width, 2**50)
+
+
+def test_groups_of_which_some_k_or_all_are_refused(spark: SparkSession) -> None:
+    table = frame(spark, np.repeat(points(12, 3), 5, axis=0))
+    ks = [30, 4, 2, 20, 3]
+    tight = taken([20, 30], 3)
+    assert kmeans._groups(sorted(ks), 3, tight) == [[2, 3], [4, 20], [30]]
+    cut, whole = fit(table, ks, replace(SETTINGS, memory=tight)), fit(table, ks, SETTINGS)
+    assert [one.reason is None for one in cut] == [False, True, True, False, True]
+    for one, other in zip(cut, whole, strict=True):
+        assert (one.k, one.reason, one.sizes.tolist()) == (other.k, other.reason, other.sizes.tolist())
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -230,6 +230,19 @@ def test_an_iteration_gives_the_sums_of_the_nearest() -> None:
     assert moved.changed.tolist() == [60, 60]
 
 
+def test_every_column_is_summed_on_its_own_grid() -> None:
+    scales = 10.0 ** np.random.default_rng(5).integers(-3, 6, 130)  # more columns than are summed at a time
+    x = (points(60, 130) * scales).astype(np.float32)
+    how = replace(HOW, step=grid(np.abs(x).max(axis=0), 60))
+    now = centres(x[:4])
+    moved = run_step(laid(x, [0] * 60), Step(held(now), None, (), 0, 1, how))
+    (labels,) = kmeans.labels_of(x, now, how)
+    expected = np.stack([on_grid(x[labels == at], how.step).sum(axis=0) for at in range(4)])
+    np.testing.assert_array_equal(moved.sums, expected)
+    exact = np.stack([x[labels == at].sum(axis=0, dtype=np.float64) for at in range(4)])
+    assert (np.abs(moved.sums - exact) <= 30 * how.step).all()
+
+
 def iterate(blocks: list[Block], x: npt.NDArray[np.float32], spoil: Any) -> list[npt.NDArray[np.float64]]:
     """Three iterations of k = 3, 5; after the second only k = 5 goes on. What each told."""
     first, second = centres(x[:3], x[:5]), centres(x[3:6], x[4:9])
@@ -262,7 +275,9 @@ def spoilers(blocks: list[Block]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", ["gone", "cut", "of another shape"])
-def test_state_that_is_lost_or_spoilt_changes_nothing(how: str) -> None:
+def test_state_that_is_lost_or_spoilt_changes_nothing(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kmeans, "_SCORES", 1)
+    monkeypatch.setattr(kmeans, "_SCORED", 8)  # rows of a product: several a block
     x = points(50, 4)
     blocks = laid(x, [0] * 20 + [1] * 30)
     expected = iterate(blocks, x, lambda _: None)
@@ -304,10 +319,8 @@ def test_blocks_that_are_not_there_are_missing_and_the_others_counted() -> None:
     Path(blocks[0].path).unlink()
     Path(blocks[1].path).with_suffix(".other.npy").write_bytes(b"stranger")
     (told,) = each([*blocks, replace(blocks[1], n=7)], Step(held(centres(x[:2])), None, (), 0, 1, HOW))
-    assert [(block.number, block.n) for block in told.missing] == [
-        (0, 10),
-        (1, 7),
-    ]  # the last has another number of rows than it was laid with
+    # the last has another number of rows than it was laid with
+    assert told.missing == {0: 10, 1: 7}
     assert told.made.counts.sum() == 20
 
 

@@ -11,10 +11,11 @@ _PLURALS = (
     ("s", ""), ("ses", "s"), ("xes", "x"), ("zes", "z"), ("ches", "ch"), ("shes", "sh"), ("men", "man"), ("ies", "y"),
 )  # fmt: skip
 
-# Arrows, symbols and emoji part words as a space does: people set them right behind one.
-_SIGNS = r"\u2190-\u2bff\U0001f000-\U0001faff"
+# Arrows, symbols and emoji part words as a space does: people set them right behind one. What joins and varies emoji is
+# silent: a zero-width joiner, a keycap, variation selectors, a flag's letters.
+_SIGNS = r"©®™ℹ‼⁉〰〽㊗㊙\u2190-\u2bff\U0001f000-\U0001faff"
 _SPACES = re.compile(rf"[\s_\-‐‑‒–—―+/\\,;:|·•{_SIGNS}]+")
-_SILENT = re.compile(r"['’‘`´.\"“”«»!?()\[\]{}*#@&\u200d\ufe0f]+")  # the last two join and colour emoji
+_SILENT = re.compile(r"['’‘`´.\"“”«»!?()\[\]{}*#@&\u200d\u20e3\ufe0e\ufe0f\U000e0020-\U000e007f]+")
 
 
 def fold(text: str) -> str:
