@@ -55,7 +55,7 @@ def one_process(request: Request) -> Answer:
     from udfs import kmeans
 
     x, ks = _rows(request), tuple(request["ks"])
-    origin = np.median(x[:1000], axis=0)
+    origin = x[:10_000].mean(axis=0)
     around, _ = kmeans_plusplus(np.subtract(x[:10_000], origin, dtype=np.float64), max(ks), random_state=_SEED)
     precision = Settings(_SEED, precision=request["precision"]).settled_precision
     how = kmeans.Arithmetic(precision, 1, kmeans.grid(np.abs(x).max(axis=0), len(x)))

@@ -34,8 +34,8 @@ ENGINE = "profilelake-3"
 _ROWS, _SHARES = 4096, 16
 # Rows below which a block is not worth a file of its own.
 _FEWEST = 64
-# Rows that the origin of distances is made from.
-_OF_ORIGIN = 1000
+# The origin of distances is made without rows whose squared distance from a median of some is so many times the usual.
+_OF_MEDIAN, _FAR_OFF = 1000, 100
 # Results that come to the driver at a time: those of more tasks are added up by executors first. Spark refuses more
 # than `spark.driver.maxResultSize`, a GiB where nobody has set it.
 _FEW_RESULTS, _RESULT_BYTES = 4, 2**29
@@ -210,8 +210,7 @@ class _Seeds:
 
 
 def _seeds(sample: Vectors, n: int, ks: Sequence[int], settings: Settings, start: Mapping[int, Vectors]) -> _Seeds:
-    # The median, not the mean: one row far off would pull that away from all others, whose digits it would cost.
-    origin = np.median(sample[:_OF_ORIGIN], axis=0).astype(np.float32)
+    origin = _origin(sample)
     for k, centroids in start.items():
         if centroids.shape != (k, len(origin)):
             raise ValueError(f"the start of k = {k} has the shape {centroids.shape}, not {(k, len(origin))}")
@@ -228,6 +227,15 @@ def _seeds(sample: Vectors, n: int, ks: Sequence[int], settings: Settings, start
     refused = {k: f"only {len(drawn)} of the {whose} can be told apart" for k in wanted if k > len(drawn)}
     begun = {k: np.asarray(start.get(k, drawn[:k]), np.float64) for k in ks if k not in refused}
     return _Seeds(origin, begun, refused)
+
+
+def _origin(sample: Vectors) -> Vectors:
+    """The mean of the rows (d,), but for those so far off that they would pull it away from all others, whose distances
+    it would cost digits."""
+    around = sample - np.median(sample[:_OF_MEDIAN], axis=0)
+    squares = np.einsum("ij,ij->i", around, around, dtype=np.float64)
+    near = squares <= _FAR_OFF * np.median(squares)
+    return np.asarray(sample.mean(axis=0, dtype=np.float64, where=near[:, None]).astype(np.float32))
 
 
 def _distinct_prefix(rows: Vectors) -> int:

@@ -412,6 +412,16 @@ def test_constant_columns_and_large_offsets(spark: SparkSession) -> None:
     np.testing.assert_array_equal(broad.centroids[:, 4:], np.full((5, 3), 1000))
 
 
+def test_the_origin_is_the_mean_but_for_rows_that_are_far_off() -> None:
+    x = points(2000, 5)
+    assert kmeans._origin(x) == pytest.approx(x.mean(axis=0, dtype=np.float64), abs=1e-6)
+    odd = np.concatenate([np.full((2, 5), 1e12, np.float32), x])
+    assert kmeans._origin(odd) == pytest.approx(x.mean(axis=0, dtype=np.float64), abs=1e-6)
+    same = np.repeat(np.float32([[1, 2], [7, 7]]), [5, 4], axis=0)
+    assert kmeans._origin(same).tolist() == [1, 2]  # most are one row
+    assert kmeans._origin(np.float32([[3, 4]])).tolist() == [3, 4]
+
+
 @pytest.mark.parametrize("far", [1e6, 1e12])
 def test_a_row_that_is_far_off_leaves_the_others_as_they_would_be(spark: SparkSession, far: float) -> None:
     x = points(300, 4, seed=9)
