@@ -50,8 +50,9 @@ _COLUMNS = 128
 # A squared distance below this share of |x|^2 has lost digits in the product, and is taken from the difference.
 _CANCELLED = 1e-3
 _AT_ONCE = 512  # rows whose distances are computed anew at a time
-# Scores of a product, of which two are held at a time, and rows that it is of at least: one of fewer is slower.
-_SCORES, _SCORED = 2**22, 256
+# Scores of a product, of which two are held at a time, and rows that it is of at least: one of fewer is slower. Smaller
+# ones would stay in malloc's heap, which gives back at once only what is above 32 MiB.
+_SCORES, _SCORED = 2**24, 256
 # float32 numbers of a cache line. Where rows of a product don't begin at one, MKL takes 1.5 times as long.
 _LINE = 16
 

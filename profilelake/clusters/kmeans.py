@@ -117,10 +117,10 @@ def fit(
       a task (512 K where d is below 64), added up by executors where there are many.
     - passes: one that reads the rows once, for the start; max_iterations at most; and one, in float32, for all that a
       `Fit` tells.
-    - memory of a task: K (44 d + 2048) + 256 KiB for each k + 16 d x 4096 bytes + 32 MiB, within `settings.memory`, and
-      before that three times its share of the sample, which has 4 d seed_rows bytes; of the driver: four such results,
-      which are kept below 512 MiB, and the sample in doubles. The ks are cut into groups that keep to both, each of
-      which has passes of its own. Neither depends on n.
+    - memory of a task: K (44 d + 2048) + 16 d x 4096 bytes, 256 KiB for each k and 128 MiB, within `settings.memory`,
+      and before that three times its share of the sample, which has 4 d seed_rows bytes; of the driver: four such
+      results, which are kept below 512 MiB, and the sample in doubles. The ks are cut into groups that keep to both,
+      each of which has passes of its own. Neither depends on n.
 
     The same vectors, settings and start give the same fits to the last bit, whatever the partitions and executors, and
     whichever of them are lost on the way, on processors of one kind: blocks depend on the image_ids alone, sums are
@@ -182,7 +182,7 @@ def _groups(ks: Sequence[int], width: int, memory: int) -> list[list[int]]:
     most = _RESULT_BYTES // (_FEW_RESULTS * 8 * max(width, 64))
 
     def needed(group: Sequence[int]) -> int:
-        return sum(group) * (44 * width + 2048) + len(group) * 64 * _ROWS + 16 * width * _ROWS + 2**25
+        return sum(group) * (44 * width + 2048) + len(group) * 64 * _ROWS + 16 * width * _ROWS + 2**27
 
     groups: list[list[int]] = []
     for k in ks:

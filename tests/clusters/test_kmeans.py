@@ -314,13 +314,13 @@ def test_groups_that_keep_to_the_memory_have_the_same_clusters(spark: SparkSessi
         np.testing.assert_allclose(one.centroids, other.centroids, atol=1e-5)
         assert one.sizes.tolist() == other.sizes.tolist()
         assert one.silhouette == pytest.approx(other.silhouette)
-    with pytest.raises(ConfigError, match=r"k = 6 .* 6 numbers needs 33 MiB a task.*clusters\.memory"):
+    with pytest.raises(ConfigError, match=r"k = 6 .* 6 numbers needs 129 MiB a task.*clusters\.memory"):
         fit(table, ks, replace(SETTINGS, memory=taken([5], 6)))
 
 
 def taken(ks: Sequence[int], width: int) -> int:
     """Bytes of a task, as docs/categories.md has them."""
-    return sum(ks) * (44 * width + 2048) + len(ks) * 2**18 + 65_536 * width + 2**25
+    return sum(ks) * (44 * width + 2048) + len(ks) * 2**18 + 65_536 * width + 2**27
 
 
 def test_results_that_the_driver_takes_bound_a_group_too() -> None:
