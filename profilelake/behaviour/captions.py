@@ -17,7 +17,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
-from scipy.stats import binomtest, hypergeom
+from scipy.stats import hypergeom
 
 from profilelake import config
 from profilelake.behaviour import caption_lstm
@@ -195,11 +195,6 @@ def rows_drawn(users: npt.NDArray[np.str_], share: float, seed: int) -> npt.NDAr
     return np.isin(users, np.random.default_rng(seed).permutation(distinct)[: max(count, 0)])
 
 
-def _wilson(right: int, n: int) -> tuple[float, float]:
-    interval = binomtest(right, n).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 def _majority(positive: npt.NDArray[np.bool_]) -> float:
     share = float(np.mean(positive))
     return max(share, 1 - share)
@@ -247,7 +242,7 @@ def _caption_classifier(between: DataFrame, rules: config.Selfie) -> tuple[Train
         positive = probabilities(network, _where(sample.words, tests), numbers) > 0.5
     truth = sample.selfie[tests]
     right, n = int((positive == truth).sum()), len(truth)
-    low, high = _wilson(right, n)
+    low, high = crossval.wilson(right, n)
     told = Baseline(
         "LSTM",
         caption_accuracy=right / n,
@@ -303,7 +298,7 @@ def _user_classifier(users: pd.DataFrame, told: Baseline, rules: config.Selfie) 
     threshold = learnt_threshold(values[learns], positive[learns])
     called = values[tests] >= threshold
     right, n = int((called == positive[tests]).sum()), int(tests.sum())
-    low, high = _wilson(right, n)
+    low, high = crossval.wilson(right, n)
     notes.append(f"threshold learnt on {learns.sum():,} users of the quarters")
     return replace(
         told,

@@ -195,9 +195,8 @@ def test_what_is_lost_on_the_way_is_made_again(
     settings = replace(SETTINGS, max_iterations=4)
     expected = fit(table, [4, 9], settings, partitions=3)
     spoiler = Spoiler(local_files, (2, expected[-1].iterations), pattern)
-    monkeypatch.setattr(
-        kmeans._Laid, "lay", _then(kmeans._Laid.lay, lambda _: spoiler.spoil())
-    )  # before the first pass too
+    # before the first pass too
+    monkeypatch.setattr(kmeans._Laid, "lay", _then(kmeans._Laid.lay, lambda _: spoiler.spoil()))
     same(fit(table, [4, 9], settings, partitions=3, on_pass=spoiler), expected)
     assert spoiler.removed
 
