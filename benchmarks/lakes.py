@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,20 +47,28 @@ def lay(request: Request, same: Mapping[str, Mapping[str, str]]) -> Answer:
 
 
 @contextmanager
-def held_run(request: Request) -> Iterator[Any]:
-    """A run that holds a lake of its own."""
+def held_run(request: Request, stage: Callable[[Any, Any], object]) -> Iterator[Any]:
+    """A run that holds a copy of the lake `request["lake"]`.
+
+    Where `request["warm"]` names another lake, `stage`(spark, config) has been run on a copy of that one before, in the
+    same session: what is compiled once by a JVM and by Spark is compiled then, as it is where a job has come to its
+    later stages.
+    """
+    from profilelake import config as configuration
     from profilelake import ledger
 
-    with (
-        _copy(request) as lake,
-        session_on(request, lake) as (spark, config),
-        ledger.run(spark, config, "bench") as run,
-    ):
-        yield run
+    with _copy(Path(request["lake"])) as lake, session_on(request, lake) as (spark, config):
+        if request.get("warm"):
+            with _copy(Path(request["warm"])) as other:
+                changed = configuration.load(arguments=_arguments(request, other))
+                with ledger.run(spark, changed, "bench"):
+                    stage(spark, changed)
+        with ledger.run(spark, config, "bench") as run:
+            yield run
 
 
 @contextmanager
-def _copy(request: Request) -> Iterator[Path]:
+def _copy(whole: Path) -> Iterator[Path]:
     """A lake of its own for one measurement. Data files, which nothing changes, are links."""
 
     def laid(source: str, target: str) -> None:
@@ -69,7 +77,6 @@ def _copy(request: Request) -> Iterator[Path]:
         else:
             shutil.copy2(source, target)
 
-    whole = Path(request["lake"])
     with tempfile.TemporaryDirectory(prefix="bench-", dir=whole.parent) as scratch:
         yield Path(shutil.copytree(whole, Path(scratch) / "lake", copy_function=laid))
 
@@ -80,10 +87,13 @@ def session_on(request: Request, lake: Path) -> Iterator[tuple[Any, Any]]:
     from profilelake import config as configuration
     from profilelake.session import session
 
-    own = request.get("settings", ())
-    config = configuration.load(arguments=[f"spark.master={request['master']}", f"lake.path={lake}", *own])
+    config = configuration.load(arguments=_arguments(request, lake))
     with session(config, "bench") as spark:
         yield spark, config
+
+
+def _arguments(request: Request, lake: Path) -> list[str]:
+    return [f"spark.master={request['master']}", f"lake.path={lake}", *request.get("settings", ())]
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def run_all(bench: Bench) -> None:
     for _ in range(sizes.rounds):
         for posts in (sizes.tiny, sizes.few, sizes.posts):
             bench.timed(t.STAGE, "stage", posts)
+        bench.timed(t.WARM, "stage", sizes.posts, warm=str(bench.lake(sizes.tiny)))
         bench.timed(t.FRAMES, "frames", sizes.posts, types=True)
         bench.timed(t.WITHOUT_TYPES, "frames", sizes.posts, types=False)
         if bench.duckdb is not None:

@@ -25,13 +25,14 @@ def lay(request: Request) -> Answer:
 
 
 def stage(request: Request) -> Answer:
-    """The stage as shipped, within a run: from Delta tables to Delta tables, all of it.
+    """The stage as shipped, within a run: from Delta tables to Delta tables, all of it, in a session that is warm where
+    `warm` is given.
 
     Its results are written to the folder `results` as Parquet afterwards, if one is given.
     """
     from profilelake.behaviour import stage as behaviour
 
-    with held_run(request) as run:
+    with held_run(request, behaviour.run) as run:
         with _peak(run.spark) if request.get("memory") else _unwatched() as peak, taken_in() as taken:
             report = behaviour.run(run.spark, run.config)
         if request.get("results"):
@@ -50,7 +51,7 @@ def frames(request: Request) -> Answer:
         rows.write.format("noop").mode("overwrite").save()
         return WriteResult()
 
-    with held_run(request) as run, ExitStack() as stack:
+    with held_run(request, behaviour.run) as run, ExitStack() as stack:
         stack.enter_context(patch.object(Lake, "write", evaluated))
         if not request["types"]:
             stack.enter_context(patch.object(behaviour, "_write_types", lambda *_: (0, [])))

@@ -12,6 +12,7 @@ PROCESSORS = "seconds of processors"
 MEMORY = "memory of the driver"
 
 STAGE = "stage"
+WARM = "stage, warm"
 FRAMES = "stage, nothing written"
 WITHOUT_TYPES = "stage, nothing written, no types"
 DUCKDB = "DuckDB"

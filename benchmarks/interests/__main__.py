@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.command import OUT, arguments, publish
+from benchmarks.command import OUT, arguments, publish, sized
 from benchmarks.interests.cases import Bench, run_all
 from benchmarks.interests.plot import save
 from benchmarks.interests.sizes import FULL, SMALL
@@ -14,7 +14,7 @@ from benchmarks.rows import Rows
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = arguments("interests", __doc__, "2,000 posts", None, argv)
-    sizes = SMALL if given.small else FULL
+    sizes = sized(given, FULL, SMALL)
     rows = Rows()
     run_all(Bench(sizes, OUT / "interests", rows))
     publish("interests", rows.rows(), given.out, save, targets(sizes))

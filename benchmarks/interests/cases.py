@@ -37,12 +37,12 @@ class Bench:
             ask(Path(sys.executable), _MODULE, {"case": "lay", "crawl": str(laid), "lake": str(path), **_request()})
         return path
 
-    def timed(self, name: str, posts: int, settings: tuple[str, ...] = (), *, again: bool = False) -> None:
+    def timed(self, name: str, posts: int, settings: tuple[str, ...] = (), **more: Any) -> None:
         """What a process of its own measured, as rows."""
-        request = {"case": "stage", "lake": str(self.lake(posts)), "again": again, **_request(settings)}
+        request = {"case": "stage", "lake": str(self.lake(posts)), **more, **_request(settings)}
         found = ask(Path(sys.executable), _MODULE, request)
         self._add(name, posts, found)
-        if again:
+        if "again" in found:
             self._add(t.AGAIN, posts, found["again"])
 
     def _add(self, name: str, posts: int, found: Answer) -> None:
@@ -62,4 +62,5 @@ def run_all(bench: Bench) -> None:
     for _ in range(sizes.rounds):
         bench.timed(t.STAGE, sizes.tiny)
         bench.timed(t.STAGE, sizes.posts, again=True)
+        bench.timed(t.WARM, sizes.posts, warm=str(bench.lake(sizes.tiny)))
     bench.timed(t.WEIGHTED, sizes.posts, _BEYOND)

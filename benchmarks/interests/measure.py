@@ -17,11 +17,11 @@ def lay(request: Request) -> Answer:
 
 
 def stage(request: Request) -> Answer:
-    """The stage as shipped, within a run: from Delta tables to Delta tables, all of it; then, where `again` is asked
-    for, once more with one post that is new."""
+    """The stage as shipped, within a run: from Delta tables to Delta tables, all of it, in a session that is warm where
+    `warm` is given; then, where `again` is asked for, once more with one post that is new."""
     from profilelake.interests import stage as interests
 
-    with held_run(request) as run:
+    with held_run(request, interests.run) as run:
         with taken_in() as first:
             report = interests.run(run.spark, run.config)
         answer = {**first, "users": report.rows_out, "counters": dict(report.counters)}

@@ -9,6 +9,7 @@ SECONDS = "seconds"
 PROCESSORS = "seconds of processors"
 
 STAGE = "stage"
+WARM = "stage, warm"
 AGAIN = "stage, one post more"
 WEIGHTED = "stage, label_score and log_odds"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.command import OUT, arguments, publish
+from benchmarks.command import OUT, arguments, keep, publish, sized
 from benchmarks.kmeans.cases import PARTS, Bench, run_all
 from benchmarks.kmeans.plot import save
 from benchmarks.kmeans.sizes import FULL, SMALL
@@ -15,11 +15,10 @@ from benchmarks.rows import Rows
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = arguments("kmeans", __doc__, "some 1,000 rows", "faiss", argv, PARTS)
-    sizes = SMALL if given.small else FULL
+    sizes = sized(given, FULL, SMALL)
     rows = Rows()
-    run_all(
-        Bench(sizes, OUT / "kmeans", None if given.no_faiss else overlay_or_none("faiss", "faiss"), rows), given.only
-    )
+    faiss = None if given.no_faiss else overlay_or_none("faiss", "faiss")
+    run_all(Bench(sizes, OUT / "kmeans", faiss, rows), given.only, lambda: keep("kmeans", rows.rows(), given.out))
     publish("kmeans", rows.rows(), given.out, save, targets(sizes))
 
 

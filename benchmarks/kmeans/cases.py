@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,9 @@ def subject(n: int, width: int, what: str) -> str:
 PARTS = ("sweeps", "single", "passes", "growth", "masters")
 
 
-def run_all(bench: Bench, parts: Collection[str] = PARTS) -> None:
+def run_all(bench: Bench, parts: Collection[str] = PARTS, kept: Callable[[], None] = lambda: None) -> None:
     """All of it, or some parts; what targets rest on in rounds, so that whatever else the machine does meets all of
-    it."""
+    it. kept: called whenever a part has been measured, as all of them take an hour and more."""
     swept: dict[str, Any] | None = None
     for _ in range(bench.sizes.rounds):
         if "sweeps" in parts:
@@ -64,11 +64,13 @@ def run_all(bench: Bench, parts: Collection[str] = PARTS) -> None:
             single_fits(bench)
         if "sweeps" in parts:
             peers_sweeps(bench)
+        kept()
     if swept is not None:
         quality(bench, swept)
     for part, measure in (("passes", passes), ("growth", growth), ("masters", masters)):
         if part in parts:
             measure(bench)
+            kept()
     _ratios(bench)
 
 

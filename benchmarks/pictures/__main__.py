@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.command import OUT, arguments, publish
+from benchmarks.command import OUT, arguments, publish, sized
 from benchmarks.overlay import overlay_or_none
 from benchmarks.pictures import targets
 from benchmarks.pictures.cases import PARTS, Bench, run_all
@@ -24,7 +24,7 @@ from profilelake.session import session
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = arguments("pictures", __doc__, "64 pictures", "Daft", argv, tuple(PARTS))
-    rows = measure(SMALL if given.small else FULL, OUT / "pictures", given.only, with_daft=not given.no_daft)
+    rows = measure(sized(given, FULL, SMALL), OUT / "pictures", given.only, with_daft=not given.no_daft)
     targets.add_ratios(rows)
     publish("pictures", rows.rows(), given.out, save, targets.TARGETS)
     print("\nResNet-50 has random weights here: they take as much time as trained ones, and its vectors mean nothing.")

@@ -161,7 +161,7 @@ def test_the_page_of_runs_and_models_opens(tmp_path: Path) -> None:
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None
-            # Said once the socket listens; "startup complete" comes before it does, and a slow machine tells them apart.
+            # said once the socket listens; "startup complete" comes before that, and a slow machine tells them apart
             assert any("Uvicorn running" in line for line in server.stderr)
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
                 assert b"MLflow" in page.read()
