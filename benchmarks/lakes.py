@@ -60,7 +60,7 @@ def held_run(request: Request, stage: Callable[[Any, Any], object]) -> Iterator[
     with _copy(Path(request["lake"])) as lake, session_on(request, lake) as (spark, config):
         if request.get("warm"):
             with _copy(Path(request["warm"])) as other:
-                changed = configuration.load(arguments=_arguments(request, other))
+                changed = configuration.load(arguments=[*_arguments(request, other), "lake.schema=warm"])
                 with ledger.run(spark, changed, "bench"):
                     stage(spark, changed)
         with ledger.run(spark, config, "bench") as run:
