@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyspark
 from pyspark.errors import PySparkValueError
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_type
 
@@ -41,6 +42,19 @@ def local_frame(spark: SparkSession, rows: Iterable[Sequence[object]], ddl: str)
     except (pa.ArrowException, UnicodeError) as error:
         raise PySparkValueError(f"these rows are no ({ddl}): {error}") from error
     return spark.createDataFrame(pa.Table.from_arrays(arrays, schema.names), schema)
+
+
+def join_hashed(left: DataFrame, right: DataFrame, on: str) -> DataFrame:
+    """`left.join(right, on=on)`, an inner join, but quicker where both sides have many rows and texts of the key begin
+    alike, as ids of one source do: Spark sorts by the first eight bytes of a key and compares whole texts where those
+    are equal, so a hash goes before the text.
+
+    Args:
+        left, right: frames with the column `on`, a text, and none called `_hash`.
+        on: the key; NULL equals nothing.
+    """
+    sides = [frame.withColumn("_hash", F.xxhash64(on)) for frame in (left, right)]
+    return sides[0].join(sides[1], on=["_hash", on], how="inner").drop("_hash")
 
 
 def _array(values: Sequence[object], type_: T.DataType) -> pa.Array:

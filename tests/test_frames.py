@@ -13,7 +13,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Row, SparkSession
 
 from profilelake import frames
-from profilelake.frames import local_frame
+from profilelake.frames import join_hashed, local_frame
 
 DDL = (
     "s string, i int, l bigint, d double, f float, b boolean, t timestamp, day date, raw binary, "
@@ -121,3 +121,16 @@ def test_a_row_that_does_not_fit_is_refused(
 def test_a_text_that_is_none_is_refused(spark: SparkSession, text: object) -> None:
     with pytest.raises(PySparkException, match=r"these rows are no \(x string\)"):
         local_frame(spark, [(text,)], "x string")
+
+
+def test_a_join_sorted_by_hashes_is_the_join(spark: SparkSession) -> None:
+    """Keys that begin alike, come twice, are on one side alone, or NULL."""
+    left = local_frame(spark, [(f"source:{n % 7}", n) for n in range(20)] + [(None, 20), ("", 21)], "id string, l int")
+    right = local_frame(spark, [(f"source:{n % 5}", n) for n in range(9)] + [(None, 9), ("", 10)], "id string, r int")
+    found, plain = join_hashed(left, right, "id"), left.join(right, on="id")
+    assert found.columns == plain.columns
+    assert sorted(found.collect()) == sorted(plain.collect())
+    # as rows of many partitions are joined: by sorting them
+    merged = join_hashed(left.hint("merge"), right, "id")
+    assert "SortMergeJoin [_hash" in merged._jdf.queryExecution().executedPlan().toString()  # type: ignore[operator]
+    assert sorted(merged.collect()) == sorted(plain.collect())

@@ -178,6 +178,14 @@ def test_rows_that_do_not_fit_are_refused_whole(
     assert toys.version("toy_append") == before
 
 
+def test_keys_are_told_apart_where_their_hashes_are_not(toys: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(F, "xxhash64", lambda *_: F.lit(0))
+    result = toys.write("toy_append", toys.spark.createDataFrame([("a", 1), ("b", 2)], "id string, n bigint"))
+    assert result == WriteResult(inserted=2)
+    with pytest.raises(ProfilelakeError, match="1 keys occur twice, 0 are NULL, for example \\(c\\)"):
+        toys.write("toy_append", toys.spark.createDataFrame([("c", 1), ("d", 1), ("c", 2)], "id string, n bigint"))
+
+
 def test_checks_are_enforced_and_nothing_is_half_written(toys: Lake) -> None:
     with pytest.raises(Exception, match="n_not_negative"):
         toys.write("toy_append", toys.spark.createDataFrame([("a", 1), ("b", -1)], "id string, n bigint"))
