@@ -78,15 +78,15 @@ bench-pictures: setup ## measure the picture pass against what else there is; a 
 	@$(PY) -m benchmarks.pictures $(ARGS)
 
 .PHONY: bench-kmeans
-bench-kmeans: setup ## measure k-means against what else there is; half an hour
+bench-kmeans: setup ## measure k-means against what else there is; an hour and a half
 	@$(PY) -m benchmarks.kmeans $(ARGS)
 
 .PHONY: bench-behaviour
-bench-behaviour: setup ## measure paper 1's measures against DuckDB; a quarter of an hour
+bench-behaviour: setup ## measure paper 1's measures against DuckDB; three quarters of an hour
 	@$(PY) -m benchmarks.behaviour $(ARGS)
 
 .PHONY: bench-interests
-bench-interests: setup ## measure how long ten million labels and tags take to become interests; ten minutes
+bench-interests: setup ## measure how long ten million labels and tags take to become interests; half an hour
 	@$(PY) -m benchmarks.interests $(ARGS)
 
 .PHONY: package

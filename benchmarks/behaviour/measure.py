@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -99,21 +98,22 @@ def _unwatched() -> Iterator[Callable[[], Answer]]:
 def _peak(spark: Any) -> Iterator[Callable[[], Answer]]:
     """The most that the driver's JVM holds on its heap, right after it was asked to collect its garbage each time, and
     the most resident memory of its Python."""
-    java, most, done = spark._jvm.java.lang, [0], threading.Event()
+    import psutil
+
+    java, me, done = spark._jvm.java.lang, psutil.Process(), threading.Event()
+    most = {"jvm_bytes": 0, "python_bytes": 0}
 
     def watch() -> None:
         while not done.wait(_EVERY):
             java.System.gc()
             heap = java.Runtime.getRuntime()
-            most[0] = max(most[0], heap.totalMemory() - heap.freeMemory())
+            most["jvm_bytes"] = max(most["jvm_bytes"], heap.totalMemory() - heap.freeMemory())
+            most["python_bytes"] = max(most["python_bytes"], me.memory_info().rss)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
-        yield lambda: {
-            "jvm_bytes": most[0],
-            "python_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        }
+        yield most.copy
     finally:
         done.set()
         thread.join()

@@ -18,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     sizes = sized(given, FULL, SMALL)
     rows = Rows()
     faiss = None if given.no_faiss else overlay_or_none("faiss", "faiss")
-    run_all(Bench(sizes, OUT / "kmeans", faiss, rows), given.only, lambda: keep("kmeans", rows.rows(), given.out))
+    bench = Bench(sizes, OUT / "kmeans", faiss, rows, lambda: keep("kmeans", rows.rows(), given.out))
+    run_all(bench, given.only)
     publish("kmeans", rows.rows(), given.out, save, targets(sizes))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ _TWO = "local[2]"
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all cases share. faiss: its interpreter, None where its environment cannot be made."""
+    """What all cases share. faiss: its interpreter, None where its environment cannot be made. keep: called after each
+    measurement, as all of them take an hour and more."""
 
     sizes: Sizes
     cache: Path
     faiss: Path | None
     rows: Rows
+    keep: Callable[[], None] = lambda: None
 
     def ask(self, case: str, n: int, width: int, ks: Sequence[int], **more: Any) -> dict[str, Any]:
         """What a process of its own measured."""
@@ -43,6 +45,11 @@ class Bench:
         """A row of seconds."""
         print(f"{subject}, {case}: {value:.1f} s", file=sys.stderr)
         self.rows.add(case, subject, t.SECONDS, "s", value)
+        self.keep()
+
+    def memory(self, case: str, subject: str, found: Mapping[str, Any]) -> None:
+        """A row of what all processes of a measurement held."""
+        self.rows.add(case, subject, "memory of all processes", "GB", found["bytes"] / 1e9)
 
 
 def subject(n: int, width: int, what: str) -> str:
@@ -53,9 +60,9 @@ def subject(n: int, width: int, what: str) -> str:
 PARTS = ("sweeps", "single", "passes", "growth", "masters")
 
 
-def run_all(bench: Bench, parts: Collection[str] = PARTS, kept: Callable[[], None] = lambda: None) -> None:
+def run_all(bench: Bench, parts: Collection[str] = PARTS) -> None:
     """All of it, or some parts; what targets rest on in rounds, so that whatever else the machine does meets all of
-    it. kept: called whenever a part has been measured, as all of them take an hour and more."""
+    it."""
     swept: dict[str, Any] | None = None
     for _ in range(bench.sizes.rounds):
         if "sweeps" in parts:
@@ -64,13 +71,11 @@ def run_all(bench: Bench, parts: Collection[str] = PARTS, kept: Callable[[], Non
             single_fits(bench)
         if "sweeps" in parts:
             peers_sweeps(bench)
-        kept()
     if swept is not None:
         quality(bench, swept)
     for part, measure in (("passes", passes), ("growth", growth), ("masters", masters)):
         if part in parts:
             measure(bench)
-            kept()
     _ratios(bench)
 
 
@@ -79,6 +84,9 @@ def sweep(bench: Bench, case: str, n: int, width: int, **more: Any) -> dict[str,
     found = bench.ask("ours", n, width, bench.sizes.ks, **more)
     name = subject(n, width, t.SWEEP)
     bench.seconds(case, name, found["seconds"][0])
+    bench.memory(case, name, found)
+    for k in bench.sizes.modelled:
+        bench.rows.add(case, name, f"inertia of k = {k}", "1", found["inertia"][bench.sizes.ks.index(k)])
     bench.rows.add(case, name, "passes", "passes", len(found["passes"]) + 1)
     bench.rows.add(case, name, "memory of workers", "GB", found["workers_bytes"] / 1e9)
     bench.rows.add(case, name, "memory of the driver's Python", "GB", found["driver_bytes"] / 1e9)
@@ -107,9 +115,12 @@ def peers_sweeps(bench: Bench) -> None:
     for case, peer, more in peers:
         if case == t.ML and bench.rows.values(case, name, t.SECONDS):
             continue  # minutes, and hardly another the second time
-        measured = bench.ask(peer, sizes.rows, sizes.widths[0], sizes.modelled, **more)["seconds"]
-        for k, seconds in zip(sizes.modelled, measured, strict=True):
+        found = bench.ask(peer, sizes.rows, sizes.widths[0], sizes.modelled, **more)
+        measured = found["seconds"]
+        bench.memory(case, name, found)
+        for k, seconds, inertia in zip(sizes.modelled, measured, found["inertia"], strict=True):
             bench.rows.add(case, name, f"seconds of k = {k}", "s", seconds)
+            bench.rows.add(case, name, f"inertia of k = {k}", "1", inertia)
         slope, base = np.polyfit(sizes.modelled, measured, 1)
         bench.seconds(case, name, float(sum(base + slope * k for k in sizes.ks)))
 
@@ -126,6 +137,7 @@ def single_fits(bench: Bench) -> None:
     for case, peer, of in asked:
         found = bench.ask(peer, *of, [sizes.single])
         bench.seconds(case, subject(*of, t.SINGLE), found["seconds"][0])
+        bench.memory(case, subject(*of, t.SINGLE), found)
         bench.rows.add(case, subject(*of, t.SINGLE), "inertia", "1", found["inertia"][0])
 
 

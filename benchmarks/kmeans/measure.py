@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import threading
 import time
@@ -32,7 +31,7 @@ def ours(request: Request) -> Answer:
         )
         fit(table.limit(300), [3], settings)  # workers import what they need
         passes: list[float] = []
-        with _peak_of_workers() as peak:
+        with _watched() as held:
             began = time.perf_counter()
             fits = fit(table, request["ks"], settings, on_pass=lambda: passes.append(time.perf_counter()))
             seconds = time.perf_counter() - began
@@ -42,8 +41,7 @@ def ours(request: Request) -> Answer:
         "inertia": [one.inertia for one in fits],
         "silhouette": [one.silhouette for one in fits],
         "iterations": [one.iterations for one in fits],
-        "workers_bytes": peak(),
-        "driver_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        **held,
     }
 
 
@@ -104,14 +102,15 @@ def pyspark_ml(request: Request) -> Answer:
         points = _table(spark, request).select(array_to_vector(F.col("embedding")).alias("features")).cache()
         points.count()
         answer: Answer = {"seconds": [], "inertia": []}
-        for k in request["ks"]:
-            began = time.perf_counter()
-            model = KMeans(k=k, seed=_SEED, maxIter=request["iterations"], tol=0.0, solver="block").fit(points)
-            if request.get("silhouette"):
-                ClusteringEvaluator().evaluate(model.transform(points))
-            answer["seconds"].append(time.perf_counter() - began)
-            answer["inertia"].append(model.summary.trainingCost)
-    return answer
+        with _watched() as held:
+            for k in request["ks"]:
+                began = time.perf_counter()
+                model = KMeans(k=k, seed=_SEED, maxIter=request["iterations"], tol=0.0, solver="block").fit(points)
+                if request.get("silhouette"):
+                    ClusteringEvaluator().evaluate(model.transform(points))
+                answer["seconds"].append(time.perf_counter() - began)
+                answer["inertia"].append(model.summary.trainingCost)
+    return {**answer, **held}
 
 
 def scikit_learn(request: Request) -> Answer:
@@ -120,15 +119,16 @@ def scikit_learn(request: Request) -> Answer:
 
     x = _rows(request)
     answer: Answer = {"seconds": [], "inertia": []}
-    for k in request["ks"]:
-        began = time.perf_counter()
-        model = KMeans(
-            k, n_init=request.get("n_init", 1), max_iter=request["iterations"], tol=0, algorithm="lloyd",
-            random_state=_SEED,
-        ).fit(x)  # fmt: skip
-        answer["seconds"].append(time.perf_counter() - began)
-        answer["inertia"].append(float(model.inertia_))
-    return answer
+    with _watched() as held:
+        for k in request["ks"]:
+            began = time.perf_counter()
+            model = KMeans(
+                k, n_init=request.get("n_init", 1), max_iter=request["iterations"], tol=0, algorithm="lloyd",
+                random_state=_SEED,
+            ).fit(x)  # fmt: skip
+            answer["seconds"].append(time.perf_counter() - began)
+            answer["inertia"].append(float(model.inertia_))
+    return {**answer, **held}
 
 
 def faiss(request: Request) -> Answer:
@@ -137,15 +137,16 @@ def faiss(request: Request) -> Answer:
 
     x = _rows(request)
     answer: Answer = {"seconds": [], "inertia": []}
-    for k in request["ks"]:
-        began = time.perf_counter()
-        model = library.Kmeans(
-            x.shape[1], k, niter=request["iterations"], seed=_SEED % 2**31, max_points_per_centroid=len(x)
-        )
-        model.train(x)
-        answer["seconds"].append(time.perf_counter() - began)
-        answer["inertia"].append(float(model.obj[-1]))
-    return answer
+    with _watched() as held:
+        for k in request["ks"]:
+            began = time.perf_counter()
+            model = library.Kmeans(
+                x.shape[1], k, niter=request["iterations"], seed=_SEED % 2**31, max_points_per_centroid=len(x)
+            )
+            model.train(x)
+            answer["seconds"].append(time.perf_counter() - began)
+            answer["inertia"].append(float(model.obj[-1]))
+    return {**answer, **held}
 
 
 CASES: Mapping[str, Callable[[Request], Answer]] = {
@@ -180,27 +181,33 @@ def _table(spark: Any, request: Request) -> Any:
 
 
 @contextmanager
-def _peak_of_workers() -> Iterator[Callable[[], int]]:
-    """The most memory that Python workers have together; pages that several share count once."""
+def _watched() -> Iterator[dict[str, int]]:
+    """What is held meanwhile, at most: `bytes` by this process and all that it has started, `driver_bytes` by this one,
+    `workers_bytes` by Python workers. Pages that several share count once."""
     import psutil
 
-    me, most, done = psutil.Process(), [0], threading.Event()
+    me, held, done = psutil.Process(), dict.fromkeys(("bytes", "driver_bytes", "workers_bytes"), 0), threading.Event()
 
     def watch() -> None:
         while not done.wait(0.25):
-            total = 0
-            for process in me.children(recursive=True):
+            now = dict.fromkeys(held, 0)
+            for process in (me, *me.children(recursive=True)):
                 try:
-                    if process.name().startswith("python"):
-                        total += process.memory_full_info().pss
+                    size = process.memory_full_info().pss
+                    now["bytes"] += size
+                    if process == me:
+                        now["driver_bytes"] += size
+                    elif process.name().startswith("python"):
+                        now["workers_bytes"] += size
                 except psutil.Error:  # it has just ended
                     continue
-            most[0] = max(most[0], total)
+            for name, size in now.items():
+                held[name] = max(held[name], size)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
-        yield lambda: most[0]
+        yield held
     finally:
         done.set()
         thread.join()
