@@ -25,6 +25,7 @@ from profilelake.behaviour import effects, published
 from profilelake.behaviour.effects import Effect, Moments
 from profilelake.behaviour.features import SELFIE
 from profilelake.behaviour.figures import AXIS, HABITS, MEAN, MEASURES, SHOWN, TENDENCIES
+from profilelake.clusters.names import ALL_CATEGORIES
 from profilelake.training.results import NOTE, EvaluationRow, FigureRow
 
 if TYPE_CHECKING:
@@ -508,7 +509,7 @@ def pictures(
             by_faces[faces] = by_faces.get(faces, 0) + row["count"]
     counted = [
         *(("table 1", "category", name, count, published.TABLE_1.get(name)) for name, count in by_category.items()),
-        ("table 1", "category", "all", sum(by_category.values()), published.TABLE_1_TOTAL),
+        ("table 1", "category", ALL_CATEGORIES, sum(by_category.values()), published.TABLE_1_TOTAL),
         *(("table 3", "kind", name, count, published.TABLE_3.get(name)) for name, count in by_kind.items()),
         *(("table 3", "faces", name, count, published.TABLE_3.get(name)) for name, count in by_faces.items()),
     ]

@@ -21,6 +21,7 @@ from pyspark.storagelevel import StorageLevel
 from sklearn.metrics import cohen_kappa_score
 
 from profilelake.clusters import csvs, sheets
+from profilelake.clusters.names import ALL_CATEGORIES
 from profilelake.clusters.review import current_fit
 from profilelake.config import Config
 from profilelake.errors import ConfigError
@@ -33,6 +34,8 @@ log = logging.getLogger("profilelake.clusters")
 
 STAGE = "judge_categories"
 COLUMNS = ("fit_id", "category", "n", "image_id", "sheet", "judgement")
+# What tables call all judges together.
+_JUDGES = "judges"
 _NEEDED = ("fit_id", "category", "image_id", "judgement")
 
 PAPER = 1
@@ -195,7 +198,7 @@ def require_judges(paths: Sequence[str]) -> None:
     """What can be found wrong with the judges' files before Spark starts.
 
     Raises:
-        ConfigError: fewer than two, two of one name, a local file is missing.
+        ConfigError: fewer than two, two of one name, one called `judges`, a local file is missing.
     """
     if len(paths) < 2:
         raise ConfigError("judge-apply needs the CSVs of two or more judges: --csv first.csv --csv second.csv")
@@ -203,6 +206,10 @@ def require_judges(paths: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"two judges are called {twice[0]!r}: a file's name is its judge's, give each an own one")
+    if _JUDGES in names:
+        raise ConfigError(
+            f"no judge is called {_JUDGES!r}, which tables call all of them: name the file after its judge"
+        )
     csvs.require(paths)
 
 
@@ -242,22 +249,28 @@ def evaluations(judges: Sequence[Judged], good: float) -> list[dict[str, Any]]:
             "metric": metric,
             "value": value,
             "n": n,
-            "published": PUBLISHED.get(metric) if task == "all" and variant == "judges" else None,
+            "published": PUBLISHED.get(metric) if task == ALL_CATEGORIES and variant == _JUDGES else None,
         }
 
     rows = []
     for category, one in every.items():
-        rows.append(row(category, "judges", "accuracy", one.accuracy, one.n))
-        rows.append(row(category, "judges", "kappa", one.kappa, one.n))
-    rows.append(row("all", "judges", "accuracy", float(np.mean(accuracies)), len(accuracies)))
-    rows.append(row("all", "judges", "accuracy_sd", _sd(accuracies), len(accuracies)))
+        rows.append(row(category, _JUDGES, "accuracy", one.accuracy, one.n))
+        rows.append(row(category, _JUDGES, "kappa", one.kappa, one.n))
+    rows.append(row(ALL_CATEGORIES, _JUDGES, "accuracy", float(np.mean(accuracies)), len(accuracies)))
+    rows.append(row(ALL_CATEGORIES, _JUDGES, "accuracy_sd", _sd(accuracies), len(accuracies)))
     rows.append(
-        row("all", "judges", "good_categories", float(sum(value > good for value in accuracies)), len(accuracies))
+        row(
+            ALL_CATEGORIES,
+            _JUDGES,
+            "good_categories",
+            float(sum(value > good for value in accuracies)),
+            len(accuracies),
+        )
     )
-    rows.append(row("all", "judges", "kappa", pooled.kappa, pooled.n))
+    rows.append(row(ALL_CATEGORIES, _JUDGES, "kappa", pooled.kappa, pooled.n))
     for judge in judges:
         own = [one.accuracy for one in agreements([judge]).values()]
-        rows.append(row("all", judge.judge, "accuracy", float(np.mean(own)), len(judge.answers)))
+        rows.append(row(ALL_CATEGORIES, judge.judge, "accuracy", float(np.mean(own)), len(judge.answers)))
     return rows
 
 

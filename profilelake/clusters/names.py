@@ -17,6 +17,8 @@ from profilelake.errors import ConfigError
 from profilelake.images.classes import imagenet_labels
 
 SELFIE = "Selfie"
+# What tables call all categories together.
+ALL_CATEGORIES = "all"
 MAX_NAME = 80
 
 # A spreadsheet takes a cell that begins so for a formula, and runs it.
@@ -37,6 +39,8 @@ def name_fault(name: str) -> str | None:
         return f"the name {name!r} holds a character that cannot be printed"
     if name.startswith(_FORMULA):
         return f"the name {name!r} begins with {name[0]!r}: a spreadsheet would run it as a formula"
+    if name == ALL_CATEGORIES:
+        return f"the name {name!r} stands for all categories together in tables"
     return None
 
 

@@ -93,6 +93,8 @@ def test_one_judge_is_not_enough(tmp_path):
         (folder / "a.csv").write_text("")
     with pytest.raises(ConfigError, match="two judges are called 'a'"):
         judge.require_judges([str(tmp_path / "a.csv"), str(tmp_path / "x" / "a.csv")])
+    with pytest.raises(ConfigError, match="no judge is called 'judges'"):
+        judge.require_judges([str(tmp_path / "a.csv"), str(tmp_path / "judges.csv")])
     with pytest.raises(ConfigError, match="there is no file"):
         judge.require_judges([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")])
 

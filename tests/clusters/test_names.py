@@ -152,6 +152,8 @@ def test_own_names_replace_the_packaged_ones(make_config, tmp_path):
         ("a\tb", "printed"),
         ("a\nb", "printed"),
         ("x" * 81, "81 characters"),
+        ("all", "all categories together"),
+        ("All", None),
     ],
 )
 def test_names_that_cannot_be_used(name, fault):
