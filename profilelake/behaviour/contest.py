@@ -198,17 +198,21 @@ class Contest:
         lost = sorted(set(loaded.metadata["columns"]) - set(matrix.columns))
         if lost:
             raise UnusableModel(f"the lake has no {', '.join(lost)} any more")
-        unseen = None
         new = ~figure.split.train & ~np.isin(matrix.users, sorted(seen))
-        if seen and new.sum() >= self._min_unseen:
-            own = self._own(figure, kept)
-            unseen = gate.Unseen(
+
+        def unseen() -> gate.Unseen:
+            return gate.Unseen(
                 matrix.y[new],
-                own.estimator.predict(figure.cell.x[new]),
+                self._own(figure, kept).estimator.predict(figure.cell.x[new]),
                 loaded.estimator.predict(select(matrix, loaded.metadata["columns"])[new]),
             )
+
         return gate.Champion(
-            f"version {champion.version}", unseen, lambda: self._refitted(figure.question, loaded.metadata)
+            f"version {champion.version}",
+            # whom it was trained on is not known where nobody is on record
+            int(new.sum()) if seen else 0,
+            unseen,
+            lambda: self._refitted(figure.question, loaded.metadata),
         )
 
     def _load(self, champion: Champion) -> Loaded:

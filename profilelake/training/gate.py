@@ -52,12 +52,14 @@ class Champion:
 
     Attributes:
         name: as a reader knows it.
-        unseen: both models on rows that neither was trained on; None where the champion cannot be asked.
-        refitted: the champion's configuration cross-validated on the challenger's folds; called only where it counts.
+        n_unseen: rows that neither was trained on, as far as is known.
+        unseen: both models on these rows; called only where it counts, as is the next.
+        refitted: the champion's configuration cross-validated on the challenger's folds.
     """
 
     name: str
-    unseen: Unseen | None
+    n_unseen: int
+    unseen: Callable[[], Unseen]
     refitted: Callable[[], float]
 
 
@@ -82,10 +84,9 @@ def judge(challenger: Measured, champion: Champion | None, *, metric: str, min_u
     """
     if champion is None:
         return _first(challenger, metric)
-    unseen = champion.unseen
-    if unseen is not None and len(unseen.y) >= max(min_unseen, 1):
-        return _on_unseen(unseen, champion.name)
-    return _refitted(challenger, champion, metric, 0 if unseen is None else len(unseen.y), min_unseen)
+    if champion.n_unseen >= max(min_unseen, 1):
+        return _on_unseen(champion.unseen(), champion.name)
+    return _refitted(challenger, champion, metric, min_unseen)
 
 
 def _first(challenger: Measured, metric: str) -> Verdict:
@@ -111,12 +112,13 @@ def _on_unseen(unseen: Unseen, name: str) -> Verdict:
     )
 
 
-def _refitted(challenger: Measured, champion: Champion, metric: str, n: int, min_unseen: int) -> Verdict:
+def _refitted(challenger: Measured, champion: Champion, metric: str, min_unseen: int) -> Verdict:
     theirs = champion.refitted()
     return Verdict(
         challenger.value > theirs,
         metric,
         challenger.value,
         f"{metric} {challenger.value:.4f} against {theirs:.4f} of the configuration of {champion.name}, both refitted "
-        f"on the same folds of {challenger.n} rows, since only {n} of {min_unseen} rows are unseen by both",
+        f"on the same folds of {challenger.n} rows, since only {champion.n_unseen} rows are unseen by both, of "
+        f"{min_unseen} that it takes",
     )
