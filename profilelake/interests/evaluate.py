@@ -62,7 +62,7 @@ def run(context: Context) -> StageReport:
     take the lake.
 
     Raises:
-        ConfigError: the profiles were made by other rules than are configured now.
+        ConfigError: the profiles were made by other rules than are configured now, or of older posts or labels.
         TrackingError: MLflow cannot be reached; the tables are written.
         LakeLocked: the same evaluation runs in another process of this machine.
     """
@@ -100,10 +100,10 @@ def _lacking(bases: _Bases) -> str | None:
 
 
 def _require_rules(lake: Lake, rules: Interests) -> None:
-    """Profiles that were made by other rules would pass for those of these."""
+    """Profiles that were made by other rules, or of other posts and labels, would pass for those of these."""
     runs = lake.spark.table(lake.name("runs"))
     done = runs.where((F.col("stage") == of_interests.NAME) & (F.col("status") == "done"))
-    last = done.orderBy(F.desc("started_at"), F.desc("run_id")).select("settings").first()
+    last = done.orderBy(F.desc("started_at"), F.desc("run_id")).select("settings", "inputs").first()
     held = {} if last is None or last["settings"] is None else json.loads(last["settings"])
     wanted = of_interests.made_by(rules, of_interests.known(rules))
     others = [
@@ -115,6 +115,14 @@ def _require_rules(lake: Lake, rules: Interests) -> None:
         raise ConfigError(
             f"the profiles of this lake were made with {', '.join(others)}: build it with this configuration first, or "
             "evaluate it with the one that it was built with (other rules are compared in any case)"
+        )
+    read = {entry["table"]: entry["version"] for entry in (last["inputs"] if last is not None else None) or []}
+    later = sorted(
+        table for table, version in lake.versions(of_interests.INPUTS).items() if version != read.get(table, version)
+    )
+    if later:
+        raise ConfigError(
+            f"{', '.join(later)} changed since the profiles of this lake were made: run jobs/build_profiles.py first"
         )
 
 

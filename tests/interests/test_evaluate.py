@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,15 @@ def test_without_interests_or_with_those_of_other_rules_nothing_is_evaluated(
     with pytest.raises(ConfigError, match=said):
         evaluate.run(spark, config("interests.lookup=synset", "interests.domain_weighting=log_odds"))
     assert rows(lake, "evaluations") == []
+
+    # as the stage leaves it, and then a later picture has labels
+    rules = config().interests
+    of = {"settings": json.dumps(stage.made_by(rules, stage.known(rules)))}
+    read = [{"table": table, "version": at} for table, at in lake.versions(stage.INPUTS).items()]
+    lay(lake, "runs", [{**built, **of, "run_id": "s", "started_at": WHEN + timedelta(hours=1), "inputs": read}])
+    lay(lake, "image_labels", [], anew=True)
+    with pytest.raises(ConfigError, match=r"^image_labels changed since the profiles of this lake were made: run"):
+        evaluate.run(spark, config())
 
     put(lake, evaluate.EVIDENCE, [row for row in crowd.evidence(CROWD) if row["basis"] == "tags"])
     report = evaluate.run(spark, config())
