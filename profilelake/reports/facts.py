@@ -469,10 +469,11 @@ def _in_turn(lists: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _users(lake: Lake, shown: int) -> list[User]:
-    """Those with most pictures first. Before the profiles stage has run: those with most posts, without their mix."""
+    """Those with most pictures first, own ones or favourites that interests rest on. Before the profiles stage has run:
+    those with most posts, without their mix."""
     rows = (
         lake.read("user_profiles")
-        .orderBy(F.desc("images"), "user_id")
+        .orderBy(F.desc(F.greatest("images", "interests_images")), "user_id")
         .limit(shown)
         .withColumns({name: _day(name) for name in ("first_seen_at", "last_seen_at")})
         .collect()

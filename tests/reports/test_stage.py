@@ -21,6 +21,7 @@ from profilelake.ledger import StageReport
 from profilelake.reports import facts, page, stage
 from profilelake.reports.facts import Category, Facts
 from tests.conftest import SMALL, Place, versions
+from tests.lakes import WHEN, lay
 from tests.reports.pages import read, texts
 from tests.reports.synthetic import FIT, HOSTILE, RUN, STUDY, STUDY_FIGURES, Synthetic, make
 
@@ -129,6 +130,21 @@ def test_users_with_most_pictures_come_first_with_their_mix(reported: Reported) 
         ]
         assert user.selfie_frequency == row["behaviour_selfie_frequency"]
         assert user.first_seen == f"{row['first_seen_at']:%Y-%m-%d}"
+
+
+def test_who_has_favourites_alone_comes_by_their_number(lake: Lake) -> None:
+    """Paper 2's users may have posted nothing."""
+    known = {"source": "instagram", "images": 5, "posts": 5, "favourites": 9, "profiled_at": WHEN}
+    lay(
+        lake,
+        "user_profiles",
+        [
+            {"user_id": "posts", **known},
+            {"user_id": "likes", **known, "images": 0, "interests_images": 9, "interests_relation": "favourite"},
+            {"user_id": "seldom", **known, "images": 0, "interests_images": 4, "interests_relation": "favourite"},
+        ],
+    )
+    assert [user.user_id for user in facts._users(lake, 2)] == ["likes", "posts"]
 
 
 def test_a_users_pictures_are_the_most_typical_of_their_most_frequent_categories(reported: Reported) -> None:
