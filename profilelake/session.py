@@ -33,7 +33,7 @@ RUNTIME = {
     # Shortened tracebacks are an environment variable of SQL's Python workers that RDDs' lack: Spark would keep two
     # daemons with all that they have loaded, each with workers of its own.
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
-    # Frames are kept on disk for a while, not in memory: compressing them takes longer than writing more.
+    # Rows that a stage keeps meanwhile, mostly on disk: compressing them takes longer than writing more.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # A MERGE of ours has one source row a key by construction; a schema never changes behind tables.py.
     "spark.databricks.delta.schema.autoMerge.enabled": "false",

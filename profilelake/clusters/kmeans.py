@@ -248,8 +248,8 @@ def _distinct_prefix(rows: Vectors) -> int:
 def _sample(laid: _Laid, settings: Settings) -> Vectors:
     """The rows whose seeded hash is smallest: the same ones however they lie. (rows, d)."""
     share, limit = settings.seed_rows / laid.n, 2**63 - 1
-    if share < 1:  # a few more than are wanted, since hashes are not quite even
-        few = share + 5 * math.sqrt(share / laid.n)
+    if share < 1:  # more than are wanted, since hashes are not quite even: of one wanted row none might be found
+        few = min(1.0, share + 5 * math.sqrt(share / laid.n) + 32 / laid.n)
         limit = min(limit, -(2**63) + int(few * 2**64))
     return laid.run(udf.Draw(settings.seed_rows, limit)).rows
 
