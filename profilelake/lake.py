@@ -473,7 +473,7 @@ def _registered(lake: Lake, present: list[str]) -> set[str]:
     ours = any(f"({_PATH_MARK},{lake.path})" in str(row["info_value"]) for row in marked)
     kept = known & set(present) if ours else set()
     for name in sorted(known - kept):
-        if spark.catalog.getTable(lake.name(name)).tableType == "MANAGED":
+        if _is_managed(lake, name):
             raise ConfigError(
                 f"the schema {lake.schema} holds a lake without lake.path (table {name} is the catalog's own): set "
                 f"lake.path=null to use it, or another lake.schema for the lake at {lake.path}"
@@ -481,6 +481,13 @@ def _registered(lake: Lake, present: list[str]) -> set[str]:
     for name in sorted(known - kept):
         spark.sql(f"DROP TABLE IF EXISTS {lake.name(name)}")
     return kept
+
+
+def _is_managed(lake: Lake, table: str) -> bool:
+    """Whether a table's files are the catalog's own. Asked without loading the table, whose folder may be gone."""
+    state = lake.spark._jsparkSession.sessionState()
+    named = state.sqlParser().parseTableIdentifier(lake.name(table))
+    return str(state.catalog().getTableMetadata(named).tableType().name()) == "MANAGED"
 
 
 def _register(lake: Lake, table: Table) -> str:

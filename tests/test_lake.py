@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -231,6 +232,20 @@ def test_another_lake_in_the_same_session_is_another_lake(toys: Lake, make_confi
     reader = open_lake(toys.spark, make_config(f"lake.path={there}-absent"))
     assert not reader.exists("toy_append")
     assert not Path(f"{there}-absent").exists()
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["the same place", "another"])
+def test_a_session_forgets_a_lake_whose_folder_is_gone(
+    toys: Lake, lake_config: Config, make_config: Callable[..., Config], again: bool
+) -> None:
+    """As somebody does who begins anew in a notebook."""
+    toys.write("toy_append", toys.spark.createDataFrame([("a", 1)], "id string, n bigint"))
+    assert toys.path is not None
+    shutil.rmtree(toys.path)
+    lake = open_lake(toys.spark, lake_config if again else make_config(), run_id="second")
+    assert rows(lake, "toy_append") == []
+    lake.write("toy_append", toys.spark.createDataFrame([("b", 1)], "id string, n bigint"))
+    assert rows(lake, "toy_append") == [("b", 1, "second")]
 
 
 def test_tables_that_the_catalog_manages_are_never_dropped(
