@@ -48,11 +48,16 @@ def unchanged(
     # a lake that is open to be read may be of a format without the column
     if (last["settings"] if "settings" in runs.columns else None) != lake.settings:
         return None
-    if {entry["table"]: entry["version"] for entry in last["inputs"] or []} != lake.versions(tables):
+    if read_by(last) != lake.versions(tables):
         return None
     if ran and _first_done_since(lake, ran, stage):
         return None
     return last
+
+
+def read_by(row: Row) -> dict[str, int]:
+    """The versions of tables that `inputs` of a row names, by table; none where it is NULL."""
+    return {entry["table"]: entry["version"] for entry in row["inputs"] or []}
 
 
 def _first_done_since(lake: Lake, stages: Collection[str], stage: str) -> bool:

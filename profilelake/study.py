@@ -17,7 +17,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from profilelake import ledger
+from profilelake import freshness, ledger
 from profilelake.config import Config
 from profilelake.errors import ConfigError
 from profilelake.failures import one_line
@@ -182,7 +182,7 @@ def make_study(
     held = _held(open_lake(spark, out_config), wanted)
     tables = [name for name in _policy(refit) if source.exists(name)]
     current = source.versions(tables)
-    drawn = current if held is None else {entry["table"]: entry["version"] for entry in held["inputs"]}
+    drawn = current if held is None else freshness.read_by(held)
     if held is not None and held["complete"]:
         if drawn != current:
             log.warning(

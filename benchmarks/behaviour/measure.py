@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +13,7 @@ from benchmarks.asked import Answer, Request, answer_with
 from benchmarks.behaviour.data import SAME
 from benchmarks.behaviour.definitions import INPUTS, RESULTS, statements
 from benchmarks.lakes import held_run, taken_in
+from benchmarks.watch import watched
 
 _EVERY = 0.5  # seconds between two looks at the driver's memory
 
@@ -32,12 +32,12 @@ def stage(request: Request) -> Answer:
     from profilelake.behaviour import stage as behaviour
 
     with held_run(request, behaviour.run) as run:
-        with _peak(run.spark) if request.get("memory") else _unwatched() as peak, taken_in() as taken:
+        with _memory(run.spark) if request.get("memory") else nullcontext({}) as held, taken_in() as taken:
             report = behaviour.run(run.spark, run.config)
         if request.get("results"):
             for name in RESULTS:
                 run.lake.read(name).write.parquet(f"{request['results']}/{name}")
-    return {**taken, "users": report.rows_out, **peak()}
+    return {**taken, "users": report.rows_out, **held}
 
 
 def frames(request: Request) -> Answer:
@@ -89,34 +89,19 @@ def duckdb(request: Request) -> Answer:
 CASES: Mapping[str, Callable[[Request], Answer]] = {"lay": lay, "stage": stage, "frames": frames, "duckdb": duckdb}
 
 
-@contextmanager
-def _unwatched() -> Iterator[Callable[[], Answer]]:
-    yield dict
-
-
-@contextmanager
-def _peak(spark: Any) -> Iterator[Callable[[], Answer]]:
+def _memory(spark: Any) -> AbstractContextManager[dict[str, int]]:
     """The most that the driver's JVM holds on its heap, right after it was asked to collect its garbage each time, and
     the most resident memory of its Python."""
     import psutil
 
-    java, me, done = spark._jvm.java.lang, psutil.Process(), threading.Event()
-    most = {"jvm_bytes": 0, "python_bytes": 0}
+    java, me = spark._jvm.java.lang, psutil.Process()
 
-    def watch() -> None:
-        while not done.wait(_EVERY):
-            java.System.gc()
-            heap = java.Runtime.getRuntime()
-            most["jvm_bytes"] = max(most["jvm_bytes"], heap.totalMemory() - heap.freeMemory())
-            most["python_bytes"] = max(most["python_bytes"], me.memory_info().rss)
+    def look() -> dict[str, int]:
+        java.System.gc()
+        heap = java.Runtime.getRuntime()
+        return {"jvm_bytes": heap.totalMemory() - heap.freeMemory(), "python_bytes": me.memory_info().rss}
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield most.copy
-    finally:
-        done.set()
-        thread.join()
+    return watched(look, _EVERY)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.asked import Answer, Request, answer_with
+from benchmarks.watch import watched
 
 _SEED = 20160501
 _CORES = 2
@@ -31,7 +31,7 @@ def ours(request: Request) -> Answer:
         )
         fit(table.limit(300), [3], settings)  # workers import what they need
         passes: list[float] = []
-        with _watched() as held:
+        with _memory() as held:
             began = time.perf_counter()
             fits = fit(table, request["ks"], settings, on_pass=lambda: passes.append(time.perf_counter()))
             seconds = time.perf_counter() - began
@@ -102,7 +102,7 @@ def pyspark_ml(request: Request) -> Answer:
         points = _table(spark, request).select(array_to_vector(F.col("embedding")).alias("features")).cache()
         points.count()
         answer: Answer = {"seconds": [], "inertia": []}
-        with _watched() as held:
+        with _memory() as held:
             for k in request["ks"]:
                 began = time.perf_counter()
                 model = KMeans(k=k, seed=_SEED, maxIter=request["iterations"], tol=0.0, solver="block").fit(points)
@@ -119,7 +119,7 @@ def scikit_learn(request: Request) -> Answer:
 
     x = _rows(request)
     answer: Answer = {"seconds": [], "inertia": []}
-    with _watched() as held:
+    with _memory() as held:
         for k in request["ks"]:
             began = time.perf_counter()
             model = KMeans(
@@ -137,7 +137,7 @@ def faiss(request: Request) -> Answer:
 
     x = _rows(request)
     answer: Answer = {"seconds": [], "inertia": []}
-    with _watched() as held:
+    with _memory() as held:
         for k in request["ks"]:
             began = time.perf_counter()
             model = library.Kmeans(
@@ -180,37 +180,28 @@ def _table(spark: Any, request: Request) -> Any:
     return spark.read.format("delta").load(str(delta))
 
 
-@contextmanager
-def _watched() -> Iterator[dict[str, int]]:
+def _memory() -> AbstractContextManager[dict[str, int]]:
     """What is held meanwhile, at most: `bytes` by this process and all that it has started, `driver_bytes` by this one,
     `workers_bytes` by Python workers. Pages that several share count once."""
     import psutil
 
-    me, held, done = psutil.Process(), dict.fromkeys(("bytes", "driver_bytes", "workers_bytes"), 0), threading.Event()
+    me = psutil.Process()
 
-    def watch() -> None:
-        while not done.wait(0.25):
-            now = dict.fromkeys(held, 0)
-            for process in (me, *me.children(recursive=True)):
-                try:
-                    size = process.memory_full_info().pss
-                    now["bytes"] += size
-                    if process == me:
-                        now["driver_bytes"] += size
-                    elif process.name().startswith("python"):
-                        now["workers_bytes"] += size
-                except psutil.Error:  # it has just ended
-                    continue
-            for name, size in now.items():
-                held[name] = max(held[name], size)
+    def look() -> dict[str, int]:
+        now = dict.fromkeys(("bytes", "driver_bytes", "workers_bytes"), 0)
+        for process in (me, *me.children(recursive=True)):
+            try:
+                size = process.memory_full_info().pss
+                now["bytes"] += size
+                if process == me:
+                    now["driver_bytes"] += size
+                elif process.name().startswith("python"):
+                    now["workers_bytes"] += size
+            except psutil.Error:  # it has just ended
+                continue
+        return now
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield held
-    finally:
-        done.set()
-        thread.join()
+    return watched(look, 0.25)
 
 
 if __name__ == "__main__":

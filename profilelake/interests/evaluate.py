@@ -116,7 +116,7 @@ def _require_rules(lake: Lake, rules: Interests) -> None:
             f"the profiles of this lake were made with {', '.join(others)}: build it with this configuration first, or "
             "evaluate it with the one that it was built with (other rules are compared in any case)"
         )
-    read = {entry["table"]: entry["version"] for entry in (last["inputs"] if last is not None else None) or []}
+    read = {} if last is None else freshness.read_by(last)
     later = sorted(
         table for table, version in lake.versions(of_interests.INPUTS).items() if version != read.get(table, version)
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from profilelake import __version__
+from profilelake import __version__, freshness
 from profilelake.lake import Lake
 from profilelake.ledger import Context
 from profilelake.tables import TABLES
@@ -50,7 +50,7 @@ def forget(context: Context, paper: int, run_id: str) -> None:
     attempts = {
         row["run_id"]
         for row in runs.where(same).select("run_id", "inputs").collect()
-        if {entry["table"]: entry["version"] for entry in row["inputs"] or []} == context.lake.pins
+        if freshness.read_by(row) == context.lake.pins
     }
     if not attempts:
         return
